@@ -1,0 +1,1 @@
+//! The aldis binary: command line, settings, wiring.

@@ -1,0 +1,3 @@
+//! The aldis command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Hints between services: an id to look at, never a fact.

@@ -1,0 +1,1 @@
+//! The run queue that runners talk to.

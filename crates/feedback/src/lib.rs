@@ -1,0 +1,1 @@
+//! Brings GitLab to the state the log asks for: statuses, notes, environments, deployments.

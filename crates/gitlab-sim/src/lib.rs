@@ -1,0 +1,1 @@
+//! A stateful GitLab simulator: API, git over HTTP, signed hooks and faults on demand.

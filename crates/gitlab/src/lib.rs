@@ -1,0 +1,1 @@
+//! A typed GitLab client, webhook verification and the payload fields Aldis reads.

@@ -1,0 +1,1 @@
+//! The webhook endpoint: verify, store, hint, answer.

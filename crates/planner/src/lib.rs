@@ -1,0 +1,1 @@
+//! From a delivery to the decision which stacks run, and why.

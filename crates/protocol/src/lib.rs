@@ -1,0 +1,1 @@
+//! What a runner and the run queue say to each other.

@@ -1,0 +1,1 @@
+//! Executes runs: workspace, sandbox, output, reports.

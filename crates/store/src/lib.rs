@@ -1,0 +1,1 @@
+//! The event log, work items, documents and secrets in SQL.

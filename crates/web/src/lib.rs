@@ -1,0 +1,1 @@
+//! Pages, live logs and the projector behind them.
