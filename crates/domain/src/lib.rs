@@ -1,1 +1,10 @@
 //! The pure heart of Aldis: events, folds, decisions, the config file and the texts people read.
+//!
+//! Nothing here does IO, knows the time, draws a random number or awaits. Facts come in as
+//! arguments, events and desired values go out. No crate of the house is imported here.
+
+pub mod config;
+pub mod event;
+pub mod id;
+pub mod report;
+pub mod trigger;

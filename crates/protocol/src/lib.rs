@@ -1,1 +1,139 @@
-//! What a runner and the run queue say to each other.
+//! What a runner and the run queue say to each other: one trait, its messages, no IO.
+//!
+//! Every message of a runner after the claim carries (run, epoch). A stale epoch is refused with
+//! [`DispatchError::Stale`]: the runner then ends the job and forgets it.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use aldis_domain::config::Stack;
+use aldis_domain::id::{ProjectKey, RunId, Sha};
+use aldis_domain::report::{Outcome, Report};
+use secrecy::SecretString;
+
+/// The run queue as a runner sees it. Adapters: in process, and over HTTP.
+pub trait Dispatcher: Clone + Send + Sync + 'static {
+    /// Takes the next due run, if there is one. A repeated `request` id gets the same answer.
+    fn claim(
+        &self,
+        request: ClaimRequest,
+    ) -> impl Future<Output = Result<Option<Assignment>, DispatchError>> + Send;
+
+    /// Keeps the lease and learns whether to go on. To be called every third of the lease or so.
+    fn heartbeat(
+        &self,
+        ticket: &Ticket,
+    ) -> impl Future<Output = Result<Directive, DispatchError>> + Send;
+
+    /// Resolves when the run should be canceled, as soon as the queue knows. Never resolves if not.
+    fn canceled(&self, ticket: &Ticket) -> impl Future<Output = ()> + Send;
+
+    /// Hands over output. `seq` makes a repeated chunk harmless.
+    fn log(&self, chunk: LogChunk) -> impl Future<Output = Result<(), DispatchError>> + Send;
+
+    /// Ends the attempt. The first answer counts; repeating it with the same epoch is harmless.
+    fn finish(&self, finish: Finish) -> impl Future<Output = Result<(), DispatchError>> + Send;
+}
+
+/// What a free slot asks for.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Name of the runner and slot, shown on the run page.
+    pub runner: String,
+    /// Unique for one wish.
+    pub request: String,
+}
+
+/// The right to work on a run: what every later message carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    pub run: RunId,
+    /// Fencing number of the lease.
+    pub epoch: u64,
+}
+
+/// A run to execute.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    pub ticket: Ticket,
+    pub attempt: u32,
+    /// Until the next heartbeat must have been heard.
+    pub lease: Duration,
+    /// A tracked run is not killed for a lost lease.
+    pub tracked: bool,
+    pub project: ProjectKey,
+    pub sha: Sha,
+    /// Where the commit can be asked for if the server does not hand out bare shas:
+    /// `refs/heads/…`, `refs/tags/…` or `refs/merge-requests/N/head`.
+    pub git_ref: String,
+    pub stack_name: String,
+    pub stack: Stack,
+    /// From a fork or an unknown author: no secrets, no network, never the shell executor.
+    pub untrusted: bool,
+    pub source: Source,
+    /// `CI=true`, `ALDIS_…` and friends; below the stack's own `env`.
+    pub env: Vec<(String, String)>,
+}
+
+/// Where the commit comes from. Never shown, never put in a URL, an argument or a file.
+#[derive(Clone)]
+pub struct Source {
+    /// Built from the instance's base URL and the project's path; without user or password.
+    pub url: String,
+    pub user: String,
+    pub token: SecretString,
+    /// PEM file that git must trust besides the system's store.
+    pub ca_file: Option<String>,
+    /// `false` only if the operator asked for it.
+    pub verify_tls: bool,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directive {
+    Go,
+    /// End the steps, then finish with [`Outcome::Canceled`].
+    Cancel,
+}
+
+/// A piece of a step's output, at most 64 KiB, secrets masked, ANSI kept.
+#[derive(Debug, Clone)]
+pub struct LogChunk {
+    pub ticket: Ticket,
+    /// Number of the step, from 0; the workspace's own words come as step 0 of [`LogChunk::SETUP`].
+    pub step: u32,
+    /// Counts from 0 within the attempt, over all steps.
+    pub seq: u64,
+    pub bytes: Vec<u8>,
+}
+
+impl LogChunk {
+    /// The step number under which fetching and preparing speak.
+    pub const SETUP: u32 = u32::MAX;
+}
+
+/// The end of an attempt.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    pub ticket: Ticket,
+    pub outcome: Outcome,
+    pub report: Report,
+}
+
+/// Why the queue did not take a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DispatchError {
+    /// Somebody else holds the run now, or it is over: stop, and say nothing more of it.
+    #[error("the lease on this run is no longer ours")]
+    Stale,
+    /// Try again later: the queue could not be reached or could not store.
+    #[error("the run queue cannot answer: {0}")]
+    Unavailable(String),
+}
