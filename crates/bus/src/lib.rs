@@ -1,1 +1,29 @@
-//! Hints between services: an id to look at, never a fact.
+//! Hints between services: a bell that says "look", never a fact.
+//!
+//! Losing, doubling or reordering every hint costs latency, never correctness: each consumer also
+//! looks by itself every few seconds. The consumer loop of all services is here, written once.
+
+mod consume;
+mod in_process;
+
+pub use consume::{Step, Stop, StopHandle, consume, stop};
+pub use in_process::{Bus, Listener};
+
+/// What a hint is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// A delivery or a change is to be planned.
+    Plan,
+    /// A run may be claimed.
+    Run,
+    /// Statuses, notes or deployments are to be written.
+    Feedback,
+    /// A running run should end.
+    Cancel,
+    /// Something was appended: projections may move on.
+    Log,
+}
+
+impl Topic {
+    const ALL: [Self; 5] = [Self::Plan, Self::Run, Self::Feedback, Self::Cancel, Self::Log];
+}

@@ -1,0 +1,164 @@
+//! The loop of every consumer: do what is due, then wait for a hint or a timer.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::Listener;
+
+/// What one step of a consumer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Something was done: look again at once.
+    Worked,
+    /// Nothing is due before so long, if anything is known to come.
+    Idle { next_due: Option<Duration> },
+}
+
+/// Longest time between two looks, in milliseconds; each wait is 80–100 % of it, so that many
+/// consumers do not look at the same instant.
+const LOOK_EVERY: u64 = 5_000;
+/// Longest pause after steps that failed one after the other.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Tells consumers to leave.
+#[derive(Debug)]
+pub struct StopHandle(watch::Sender<bool>);
+
+/// Held by a consumer: says when to leave.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// A fresh pair.
+pub fn stop() -> (StopHandle, Stop) {
+    let (tell, told) = watch::channel(false);
+    (StopHandle(tell), Stop(told))
+}
+
+impl StopHandle {
+    /// Asks all consumers to leave after the step they are in.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Stop {
+    /// Whether it is time to leave.
+    pub fn stopped(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Resolves when it is time to leave; also when the handle is gone.
+    pub async fn wait(&mut self) {
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Runs `step` until told to stop. A failed step is logged here, once, and tried again after a
+/// pause that grows; nothing is lost by it, the work stays due in the store.
+pub async fn consume<E: Display>(
+    name: &'static str,
+    mut listener: Listener,
+    mut stop: Stop,
+    mut step: impl AsyncFnMut() -> Result<Step, E>,
+) {
+    let mut failures: u32 = 0;
+    let mut jitter = Jitter::new(name);
+    while !stop.stopped() {
+        listener.hush();
+        let wait = match step().await {
+            Ok(Step::Worked) => {
+                failures = 0;
+                continue;
+            }
+            Ok(Step::Idle { next_due }) => {
+                failures = 0;
+                let look = jitter.next(LOOK_EVERY);
+                next_due.map_or(look, |due| due.min(look))
+            }
+            Err(error) => {
+                failures += 1;
+                tracing::error!(consumer = name, failures, %error, "a step failed and is tried again");
+                let pause = Duration::from_millis(250).saturating_mul(1 << failures.min(7));
+                // A hint does not shorten this pause: what failed would only fail faster.
+                tokio::select! {
+                    () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
+                    () = stop.wait() => {}
+                }
+                continue;
+            }
+        };
+        tokio::select! {
+            () = listener.wait(wait) => {}
+            () = stop.wait() => {}
+        }
+    }
+}
+
+/// A cheap spread of waiting times. Not random enough for anything else.
+struct Jitter(u64);
+
+impl Jitter {
+    fn new(name: &str) -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self(RandomState::new().hash_one(name) | 1)
+    }
+
+    fn next(&mut self, millis: u64) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_millis(millis - self.0 % (millis / 5))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bus, Topic};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_during_a_step_is_not_lost() {
+        let bus = Bus::in_process();
+        let (handle, told) = stop();
+        let mut steps = 0;
+        let started = tokio::time::Instant::now();
+        consume("test", bus.listen(Topic::Plan), told, async || {
+            steps += 1;
+            if steps == 1 {
+                bus.hint(Topic::Plan);
+            } else {
+                handle.stop();
+            }
+            Ok::<_, String>(Step::Idle { next_due: None })
+        })
+        .await;
+        assert_eq!((steps, started.elapsed()), (2, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_hints_it_looks_every_few_seconds_and_failures_do_not_end_it() {
+        let bus = Bus::in_process();
+        let (handle, told) = stop();
+        let mut steps = 0;
+        let started = tokio::time::Instant::now();
+        consume("test", bus.listen(Topic::Plan), told, async || {
+            steps += 1;
+            match steps {
+                1 => Ok(Step::Idle { next_due: None }),
+                2 => Err("no"),
+                _ => {
+                    handle.stop();
+                    Ok(Step::Idle { next_due: None })
+                }
+            }
+        })
+        .await;
+        assert!(
+            (4_000..=5_600).contains(&started.elapsed().as_millis()),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+}
