@@ -33,8 +33,10 @@ pub struct Stack {
     pub dir: String,
     pub steps: Vec<Step>,
     pub on: On,
-    /// Globs; empty means every path. Without `paths` in the file: `<dir>/**`.
+    /// Globs from the repository's root; empty means every path. Without `paths` in the file:
+    /// `<dir>/**`.
     pub paths: Vec<String>,
+    /// Taken away from what `paths` found.
     pub paths_ignore: Vec<String>,
     /// `variables`, then `defaults.env`, then the stack's own `env`.
     pub env: BTreeMap<String, String>,
@@ -82,14 +84,18 @@ pub struct On {
 }
 
 /// Globs over branch names. Empty `branches` means every branch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushRule {
+    /// Only the project's default branch, whatever its name: what a file without `on` means.
+    /// `branches` is then empty and says nothing.
+    #[serde(default)]
+    pub default_branch: bool,
     pub branches: Vec<String>,
     pub branches_ignore: Vec<String>,
 }
 
 /// Globs over tag names. Empty means every tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagRule {
     pub tags: Vec<String>,
 }
@@ -177,11 +183,16 @@ mod optional_seconds {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
-    pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         value.map(|d| d.as_secs()).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
         Ok(Option::<u64>::deserialize(from)?.map(Duration::from_secs))
     }
 }
