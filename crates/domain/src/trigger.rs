@@ -16,7 +16,9 @@ pub enum Trigger {
     Note(NoteTrigger),
     Pipeline(PipelineTrigger),
     /// Authentic and understood, but nothing we act on (an issue, a job, a release …).
-    Other { event: String },
+    Other {
+        event: String,
+    },
 }
 
 /// A branch or tag that was made, moved or deleted.
@@ -89,7 +91,9 @@ pub struct NoteTrigger {
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// `/test [stack…]`: run the named stacks, or all that the change affects.
-    Test { stacks: Vec<String> },
+    Test {
+        stacks: Vec<String>,
+    },
     /// `/retest`: run again what did not pass.
     Retest,
     /// `/cancel`: end what runs for this merge request.
@@ -130,9 +134,9 @@ impl Trigger {
             Self::MergeRequest(mr) => {
                 Some(ChangeKey::MergeRequest { project: mr.project, iid: mr.iid })
             }
-            Self::Note(note) => note
-                .merge_request
-                .map(|iid| ChangeKey::MergeRequest { project: note.project, iid }),
+            Self::Note(note) => {
+                note.merge_request.map(|iid| ChangeKey::MergeRequest { project: note.project, iid })
+            }
             Self::Pipeline(_) | Self::Other { .. } => None,
         }
     }

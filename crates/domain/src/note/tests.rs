@@ -1,0 +1,76 @@
+//! What the note says, and what it must never do.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::change::Change;
+use crate::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
+use crate::id::ChangeKey;
+use crate::statuses::Runs;
+
+#[test]
+fn foreign_text_starts_nothing() {
+    insta::assert_snapshot!(fenced("text", "```\n/close\n  /merge\nplain"), @"
+    ````text
+    ```
+    \u{200b}/close
+    \u{200b}  /merge
+    plain
+    ````
+    ");
+    let safe = inline("/close @all <b>#1</b> [x](y) `z|`", 80).replace('\u{200b}', "·");
+    insta::assert_snapshot!(safe, @r"·/close @·all &lt;b&gt;#·1&lt;/b&gt; \[x\]\(y\) \`z\|\`");
+    insta::assert_snapshot!(inline("https://evil", 80).replace('\u{200b}', "·"), @"https:·//evil");
+}
+
+#[test]
+fn a_note_is_made_once_followed_and_left_alone_when_people_delete_it_twice() {
+    let mut note = Note::default();
+    assert_eq!(note.next(None), Next::Rest);
+    assert_eq!(note.next(Some("a")), Next::Create);
+    note.apply(&NoteIntended { note: None, digest: "a".into(), epoch: 1 }.into());
+    assert_eq!(note.next(Some("b")), Next::Resolve(InDoubt { note: None, digest: "a".into() }));
+    note.apply(&NoteConfirmed { note: 5, digest: "a".into() }.into());
+    assert_eq!(note.next(Some("a")), Next::Rest);
+    assert_eq!(note.next(Some("b")), Next::Update { note: 5 });
+    for expected in [Next::Create, Next::Rest] {
+        note.apply(&NoteRefused { class: None, gone: true, message: String::new() }.into());
+        assert_eq!(note.next(Some("b")), expected);
+    }
+}
+
+#[test]
+fn without_a_plan_there_is_nothing_to_say() {
+    let key: ChangeKey = "mr-1.42-7".parse().unwrap();
+    let links = Links { base: "http://bot" };
+    assert_eq!(body(&key, &Change::default(), &Runs::new(), true, links), None);
+}
+
+proptest! {
+    #[test]
+    fn no_line_of_foreign_text_is_a_quick_action_or_ends_its_fence(text in "(?s)[`/a\n ~]{0,80}") {
+        let block = fenced("text", &text);
+        let lines: Vec<&str> = block.lines().collect();
+        let fence = lines[lines.len() - 1];
+        let inside = &lines[1..lines.len() - 1];
+        let all_inside = inside.iter().all(|line| !line.trim_start().starts_with(fence));
+        prop_assert!(all_inside);
+        prop_assert!(lines.iter().all(|line| !line.trim_start().starts_with('/')));
+    }
+
+    #[test]
+    fn inline_text_is_one_line_and_names_nobody(text in "(?s).{0,60}") {
+        let safe = inline(&text, 60);
+        prop_assert!(!safe.contains('\n'));
+        let bare = regex_free_mention(&safe);
+        prop_assert!(!bare, "{safe}");
+    }
+}
+
+/// Whether a reference sign is directly followed by a word character.
+fn regex_free_mention(text: &str) -> bool {
+    let signs = ['@', '#', '!', '~', '%', '&', '$'];
+    let html = ["&lt;", "&gt;"];
+    let plain = html.iter().fold(text.to_owned(), |t, h| t.replace(h, ""));
+    plain.chars().zip(plain.chars().skip(1)).any(|(a, b)| signs.contains(&a) && b.is_alphanumeric())
+}

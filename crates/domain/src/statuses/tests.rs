@@ -1,0 +1,418 @@
+//! The statuses of a commit against a little GitLab that knows only what it would refuse.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::change::PlanVerdict;
+use crate::event::resource::{
+    LaneAdmitted, LaneEnded, LaneRun, PipelinesSeen, StatusesIntended, StatusesSettled,
+};
+use crate::event::run::{AttemptStarted, RunFinished};
+use crate::id::{ProjectKey, Sha};
+use crate::report::{Outcome, Report};
+use crate::run::Run;
+
+const STACKS: [&str; 3] = ["api", "docs", "web"];
+
+/// One commit's world: the log as far as statuses go, the runs, and what GitLab shows.
+#[derive(Default)]
+struct World {
+    statuses: Statuses,
+    runs: Runs,
+    /// Visible lines by (pipeline, name).
+    gitlab: BTreeMap<(u64, String), StatusState>,
+    pipelines: Vec<PipelineSeen>,
+    story: Vec<String>,
+}
+
+fn project() -> ProjectKey {
+    ProjectKey::new(1, 42)
+}
+
+fn sha() -> Sha {
+    "a".repeat(40).parse().unwrap()
+}
+
+fn branch() -> ChangeKey {
+    "ref-1.42-refs/heads/topic".parse().unwrap()
+}
+
+fn merge_request(iid: u64) -> ChangeKey {
+    ChangeKey::MergeRequest { project: project(), iid }
+}
+
+fn run_id(stack: usize, round: u8) -> RunId {
+    RunId::from_digest(&[u8::try_from(stack).unwrap() * 16 + round + 1; 32])
+}
+
+impl World {
+    fn happened(&mut self, event: impl Into<Event>) {
+        self.statuses.apply(&event.into());
+    }
+
+    fn admit(&mut self, change: ChangeKey) {
+        let (project, sha, lane) = (project(), sha(), "topic".to_owned());
+        self.happened(LaneAdmitted { project, sha, lane, change, aggregate: "aldis".into() });
+    }
+
+    fn plan(&mut self, change: ChangeKey, verdict: PlanVerdict, stacks: &[usize], round: u8) {
+        let runs = stacks.iter().map(|s| LaneRun {
+            stack: STACKS[*s].into(),
+            name: format!("aldis/{}", STACKS[*s]),
+            run: run_id(*s, round),
+        });
+        let runs: Vec<_> = runs.collect();
+        for run in &runs {
+            self.runs.entry(run.run.clone()).or_insert_with(|| Run {
+                request: None,
+                released: true,
+                ..Run::default()
+            });
+        }
+        let (project, sha, lane) = (project(), sha(), "topic".to_owned());
+        let aggregate = Some("aldis".to_owned());
+        self.happened(LanePlanned {
+            project,
+            sha,
+            lane,
+            change,
+            verdict,
+            aggregate,
+            runs,
+            stacks: 3,
+        });
+    }
+
+    fn start(&mut self, id: &RunId) {
+        let run = self.runs.get_mut(id).unwrap();
+        if run.finished.is_none() {
+            let epoch = run.epoch.unwrap_or(0) + 1;
+            run.request.get_or_insert_with(request);
+            run.apply(
+                &AttemptStarted {
+                    attempt: 1,
+                    epoch,
+                    runner: "slot".into(),
+                    sha: sha(),
+                    audience: Vec::new(),
+                    tracked: false,
+                }
+                .into(),
+            );
+        }
+    }
+
+    fn finish(&mut self, id: &RunId, outcome: Outcome) {
+        let run = self.runs.get_mut(id).unwrap();
+        if run.finished.is_none() {
+            run.request.get_or_insert_with(request);
+            let finished = RunFinished {
+                run: id.clone(),
+                sha: sha(),
+                outcome,
+                epoch: run.epoch,
+                reason: None,
+                report: Report::default(),
+                audience: Vec::new(),
+                tracked: false,
+                needed: false,
+            };
+            run.apply(&finished.into());
+        }
+    }
+
+    fn end(&mut self, change: ChangeKey) {
+        let (project, sha, lane) = (project(), sha(), "topic".to_owned());
+        self.happened(LaneEnded { project, sha, lane, change, reason: EndReason::Closed });
+    }
+
+    /// Works until nothing is left to do; checks GitLab's rules at each write.
+    fn settle(&mut self) {
+        let mut knowledge = Knowledge::default();
+        for _ in 0..20 {
+            match next(&self.statuses, &self.runs, knowledge) {
+                Next::Rest { .. } => return,
+                Next::Resolve => unreachable!("every pass here settles"),
+                Next::ReadPipelines => {
+                    knowledge.pipelines_read = true;
+                    let pipelines = self.pipelines.clone();
+                    self.happened(PipelinesSeen {
+                        project: project(),
+                        sha: sha(),
+                        read: true,
+                        pipelines,
+                    });
+                }
+                Next::Write(writes) => {
+                    knowledge.pipelines_read = false;
+                    self.happened(StatusesIntended { writes: writes.clone(), epoch: 1 });
+                    let outcomes = writes.iter().map(|write| self.post(write)).collect();
+                    self.happened(StatusesSettled { outcomes });
+                }
+            }
+        }
+        panic!("the statuses do not come to rest: {:#?}", self.statuses);
+    }
+
+    /// POST /statuses/:sha, as far as states go.
+    fn post(&mut self, write: &StatusWrite) -> StatusOutcome {
+        let newest = self.pipelines.iter().filter(|p| p.name == write.lane).map(|p| p.id).max();
+        let pipeline = write.pipeline.or(newest).unwrap_or_else(|| {
+            let id = u64::try_from(self.pipelines.len()).unwrap() + 1;
+            self.pipelines.push(PipelineSeen {
+                id,
+                name: write.lane.clone(),
+                source: "external".into(),
+            });
+            id
+        });
+        let shown = self.gitlab.get(&(pipeline, write.name.clone())).copied();
+        let open = shown.filter(|s| !s.terminal());
+        let legal = match (open, write.state) {
+            (None, _) => true,
+            (Some(StatusState::Pending), new) => new != StatusState::Pending,
+            (Some(_), new) => new.terminal() && new != StatusState::Skipped,
+        };
+        assert!(legal, "GitLab refuses {open:?} → {:?} for {}", write.state, write.name);
+        self.story
+            .push(format!("{pipeline} {} {:?}: {}", write.name, write.state, write.description));
+        self.gitlab.insert((pipeline, write.name.clone()), write.state);
+        StatusOutcome::Confirmed { pipeline, job: u64::try_from(self.story.len()).unwrap() }
+    }
+
+    fn told(&mut self) -> String {
+        self.settle();
+        std::mem::take(&mut self.story).join("\n")
+    }
+}
+
+fn request() -> crate::event::run::RunRequested {
+    let text = serde_json::json!({
+        "run": "0".repeat(26), "project": "1.42", "sha": "a".repeat(40), "stack": "web",
+        "definition": {
+            "dir": ".", "steps": [], "on": {"push": null, "tag": null, "merge_request": null},
+            "paths": [], "paths_ignore": [], "env": {}, "timeout": 60, "needs": [],
+            "reports": {"junit": [], "terraform_plan": []}, "environment": null,
+            "concurrency": {"cancel_superseded": true}, "executor": null, "network": "default"
+        },
+        "trust": "member", "round": 0, "git_ref": "refs/heads/main",
+        "audience": {"change": "ref-1.42-refs/heads/main", "posting_project": "1.42"},
+        "deploys": null, "needs": {}, "needed": false, "why": "", "delivery": null,
+    });
+    serde_json::from_value(text).unwrap()
+}
+
+#[test]
+fn the_aggregate_comes_first_and_all_are_announced_before_any_ends() {
+    let mut world = World::default();
+    world.admit(branch());
+    insta::assert_snapshot!(world.told(), @"1 aldis Pending: finding out what to run");
+    world.plan(branch(), PlanVerdict::Runs, &[0, 2], 0);
+    world.finish(&run_id(0, 0), Outcome::Passed);
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis/web Pending: waiting for a runner
+    1 aldis Running: 2 stacks
+    1 aldis/api Success: passed in 0 ms
+    ");
+    world.start(&run_id(2, 0));
+    world.finish(&run_id(2, 0), Outcome::Failed);
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis/web Failed: failed
+    1 aldis Failed: 1 of 2 stacks failed: web
+    ");
+}
+
+#[test]
+fn the_aggregate_follows_its_table() {
+    let told = |verdict: PlanVerdict, change: ChangeKey, admitted: bool| {
+        let mut world = World::default();
+        if admitted {
+            world.admit(change.clone());
+            world.settle();
+            world.story.clear();
+        }
+        world.plan(change, verdict, &[], 0);
+        world.told()
+    };
+    let invalid =
+        || PlanVerdict::ConfigError { findings: vec![".aldis.yml:3:1: unknown key".into()] };
+    let nothing = || PlanVerdict::Nothing { stacks: 3 };
+    insta::assert_snapshot!(told(PlanVerdict::NoConfig, branch(), false), @"");
+    insta::assert_snapshot!(told(PlanVerdict::NoConfig, branch(), true), @"1 aldis Success: no .aldis.yml");
+    insta::assert_snapshot!(told(invalid(), merge_request(7), false), @"1 aldis Failed: .aldis.yml:3:1: unknown key");
+    insta::assert_snapshot!(told(nothing(), branch(), false), @"");
+    insta::assert_snapshot!(told(nothing(), branch(), true), @"1 aldis Success: 0 of 3 stacks affected");
+    insta::assert_snapshot!(told(nothing(), merge_request(7), false), @"1 aldis Success: 0 of 3 stacks affected");
+    insta::assert_snapshot!(told(PlanVerdict::DraftsHeldBack, merge_request(7), true), @"1 aldis Skipped: held back while the merge request is a draft");
+    insta::assert_snapshot!(told(PlanVerdict::AwaitingApproval, merge_request(7), false), @"1 aldis Pending: waits for approval: it comes from outside");
+    insta::assert_snapshot!(told(PlanVerdict::SkippedByAuthor, branch(), true), @"1 aldis Skipped: skipped on the author's request");
+}
+
+#[test]
+fn outcomes_of_runs_decide_the_aggregate() {
+    let told = |outcomes: &[Outcome]| {
+        let mut world = World::default();
+        let stacks: Vec<usize> = (0..outcomes.len()).collect();
+        world.plan(branch(), PlanVerdict::Runs, &stacks, 0);
+        for (stack, outcome) in outcomes.iter().enumerate() {
+            world.start(&run_id(stack, 0));
+            world.finish(&run_id(stack, 0), *outcome);
+        }
+        world.told().lines().last().unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(told(&[Outcome::Passed, Outcome::Passed]), @"1 aldis Success: 2 stacks passed");
+    insta::assert_snapshot!(told(&[Outcome::Passed, Outcome::TimedOut]), @"1 aldis Failed: 1 of 2 stacks failed: docs");
+    insta::assert_snapshot!(told(&[Outcome::Passed, Outcome::Lost]), @"1 aldis Canceled: 1 of 2 stacks canceled: docs");
+    insta::assert_snapshot!(told(&[Outcome::Unknown]), @"1 aldis Failed: 1 of 1 stack failed: api (outcome unknown)");
+    insta::assert_snapshot!(told(&[Outcome::Failed, Outcome::Skipped]), @"1 aldis Failed: 1 of 2 stacks failed: api");
+}
+
+#[test]
+fn a_lane_without_subscriber_ends_canceled_and_begins_again_when_reopened() {
+    let mut world = World::default();
+    world.plan(merge_request(7), PlanVerdict::Runs, &[0], 0);
+    world.start(&run_id(0, 0));
+    world.settle();
+    world.story.clear();
+    world.end(merge_request(7));
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis/api Canceled: the merge request was closed
+    1 aldis Canceled: the merge request was closed
+    ");
+    world.finish(&run_id(0, 0), Outcome::Canceled);
+    world.plan(merge_request(7), PlanVerdict::Runs, &[0], 1);
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis Pending: 1 stack
+    1 aldis/api Pending: waiting for a runner
+    ");
+}
+
+#[test]
+fn a_merge_request_pipeline_of_gitlab_becomes_home_and_the_old_one_is_not_left_open() {
+    let mut world = World::default();
+    world.admit(merge_request(7));
+    world.plan(merge_request(7), PlanVerdict::Runs, &[0], 0);
+    world.settle();
+    world.story.clear();
+    world.pipelines.push(PipelineSeen {
+        id: 9,
+        name: "refs/merge-requests/7/head".into(),
+        source: "merge_request_event".into(),
+    });
+    world.happened(PipelinesSeen {
+        project: project(),
+        sha: sha(),
+        read: false,
+        pipelines: Vec::new(),
+    });
+    insta::assert_snapshot!(world.told(), @r"
+    9 aldis Pending: 1 stack
+    9 aldis/api Pending: waiting for a runner
+    ");
+    world.finish(&run_id(0, 0), Outcome::Passed);
+    insta::assert_snapshot!(world.told(), @r"
+    9 aldis/api Success: passed in 0 ms
+    1 aldis/api Success: passed in 0 ms
+    9 aldis Success: 1 stack passed
+    1 aldis Success: 1 stack passed
+    ");
+}
+
+#[test]
+fn a_lost_answer_is_settled_by_what_is_visible() {
+    let mut world = World::default();
+    world.admit(branch());
+    let Next::Write(writes) = next(&world.statuses, &world.runs, Knowledge::default()) else {
+        panic!("the aggregate is due");
+    };
+    world.happened(StatusesIntended { writes: writes.clone(), epoch: 1 });
+    assert_eq!(next(&world.statuses, &world.runs, Knowledge::default()), Next::Resolve);
+    let shown = Visible {
+        job: 5,
+        pipeline: 3,
+        lane: "topic".into(),
+        name: "aldis".into(),
+        state: StatusState::Pending,
+        description: "finding out what to run".into(),
+    };
+    assert_eq!(settle(&writes, &[]), [StatusOutcome::NotDone]);
+    let outcomes = settle(&writes, &[shown]);
+    world.happened(StatusesSettled { outcomes });
+    assert_eq!(world.told(), "");
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Plan { change: u64, stacks: Vec<usize>, round: u8 },
+    Start(usize, u8),
+    Finish(usize, u8, Outcome),
+    End(u64),
+    Pipeline(u64),
+    Settle,
+}
+
+fn change(number: u64) -> ChangeKey {
+    if number == 0 { branch() } else { merge_request(number) }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let outcome = prop::sample::select(vec![
+        Outcome::Passed,
+        Outcome::Failed,
+        Outcome::Canceled,
+        Outcome::Skipped,
+        Outcome::Unknown,
+    ]);
+    prop_oneof![
+        3 => (0..3u64, prop::collection::btree_set(0..3usize, 0..=3), 0..2u8).prop_map(|(change, stacks, round)| {
+            Act::Plan { change, stacks: stacks.into_iter().collect(), round }
+        }),
+        3 => (0..3usize, 0..2u8).prop_map(|(s, r)| Act::Start(s, r)),
+        3 => (0..3usize, 0..2u8, outcome).prop_map(|(s, r, o)| Act::Finish(s, r, o)),
+        2 => (0..3u64).prop_map(Act::End),
+        1 => (0..3u64).prop_map(Act::Pipeline),
+        4 => Just(Act::Settle),
+    ]
+}
+
+proptest! {
+    /// GitLab never refuses a write, the statuses always come to rest, and nothing stays open once
+    /// every change has left.
+    #[test]
+    fn whatever_happens_every_line_ends_legally(acts in prop::collection::vec(act(), 1..40)) {
+        let mut world = World::default();
+        for act in acts {
+            match act {
+                Act::Plan { change: c, stacks, round } => {
+                    let verdict = if stacks.is_empty() { PlanVerdict::Nothing { stacks: 3 } } else { PlanVerdict::Runs };
+                    world.plan(change(c), verdict, &stacks, round);
+                }
+                Act::Start(s, r) if world.runs.contains_key(&run_id(s, r)) => world.start(&run_id(s, r)),
+                Act::Finish(s, r, o) if world.runs.contains_key(&run_id(s, r)) => world.finish(&run_id(s, r), o),
+                Act::End(c) => {
+                    if world.statuses.lanes.values().any(|l| l.subscribers.contains_key(&change(c))) {
+                        world.end(change(c));
+                    }
+                }
+                Act::Pipeline(iid) => {
+                    let id = u64::try_from(world.pipelines.len()).unwrap() + 1;
+                    let name = if iid == 0 { "topic".to_owned() } else { format!("refs/merge-requests/{iid}/head") };
+                    world.pipelines.push(PipelineSeen { id, name, source: "push".into() });
+                    world.happened(PipelinesSeen { project: project(), sha: sha(), read: false, pipelines: Vec::new() });
+                }
+                Act::Settle => world.settle(),
+                Act::Start(..) | Act::Finish(..) => {}
+            }
+        }
+        for number in 0..3 {
+            if world.statuses.lanes.values().any(|l| l.subscribers.contains_key(&change(number))) {
+                world.end(change(number));
+            }
+        }
+        world.settle();
+        let open: Vec<_> = world.gitlab.iter().filter(|(_, state)| !state.terminal()).collect();
+        prop_assert!(open.is_empty(), "left open: {open:?}");
+    }
+}
