@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::environment::{self, EnvironmentDraft};
 use super::model::{Executor, MergeRequestRule, Network, PushRule, Step, TagRule, When};
-use super::reader::{Reader, clean, quoted};
+use super::reader::{Reader, quoted};
 use super::words;
 use super::yaml::{Node, Place, Value};
 use crate::trigger::MergeRequestAction;
@@ -32,8 +32,8 @@ const MAYBE_ACTIONS: [(&str, MergeRequestAction); 6] = [
 /// Characters of a step's name.
 const STEP_NAME: usize = 100;
 
-/// Every key of a stack; `None`: not written, or written so that it cannot be used (which is a
-/// finding already).
+/// Every key of a stack. `None`: not written, or written so that it cannot be used, which is a
+/// finding already.
 #[derive(Default, Clone)]
 pub(super) struct Draft {
     pub(super) dir: Option<String>,
@@ -76,7 +76,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, path: &str) -> Draft {
             // For readers of the file; checked, not kept.
             "description" => drop(reader.text(value, &path, true)),
             "dir" => draft.dir = dir(reader, value, &path),
-            "steps" => draft.steps = steps(reader, value, &path),
+            "steps" => draft.steps = Some(steps(reader, value, &path)),
             "on" => draft.on = Some(on(reader, value, &path)),
             "paths" => draft.paths = reader.globs(value, &path),
             "paths_ignore" => draft.paths_ignore = reader.globs(value, &path),
@@ -114,16 +114,16 @@ fn dir(reader: &mut Reader, node: &Node, path: &str) -> Option<String> {
     }
 }
 
-fn steps(reader: &mut Reader, node: &Node, path: &str) -> Option<Vec<Step>> {
-    let items = reader.list(node, path, "steps")?;
-    if items.is_empty() {
+fn steps(reader: &mut Reader, node: &Node, path: &str) -> Vec<Step> {
+    let items = reader.list(node, path, "steps").unwrap_or_default();
+    if items.is_empty() && matches!(node.value, Value::List(_)) {
         reader.error(node.at, path, "needs at least one step");
     }
     let mut steps = Vec::new();
     for (n, (path, item)) in items.into_iter().enumerate() {
         steps.extend(step(reader, item, &path, n + 1));
     }
-    Some(steps)
+    steps
 }
 
 /// A step without `name` is called `step N`, counted from 1.
@@ -290,7 +290,7 @@ fn needs(reader: &mut Reader, node: &Node, path: &str) -> Option<Vec<Need>> {
             let message = format!("{} is listed twice", quoted(&stack));
             reader.warning(name.at, &path, message, "once is enough");
         } else {
-            needs.push(Need { stack, at: name.at, path: clean(&path) });
+            needs.push(Need { stack, at: name.at, path });
         }
     }
     Some(needs)

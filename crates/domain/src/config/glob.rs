@@ -156,28 +156,59 @@ mod tests {
             "!odd",
             "sub/docs/a",
         ];
-        insta::assert_snapshot!(found(&list, Kind::Path, &texts), @"");
+        insta::assert_snapshot!(found(&list, Kind::Path, &texts), @r#"
+        docs: docs
+        docs/a/b.md: docs
+        Docs/a: -
+        mydocs: -
+        src/a.rs: src/*
+        src/a/b.rs: -
+        lib/a/b: lib/**
+        lib: -
+        Cargo.toml: **/Cargo.toml
+        a/b/Cargo.toml: **/Cargo.toml
+        a b/x1: a b/[xy]?
+        y.md: {x,y}.md
+        !odd: \!odd
+        sub/docs/a: -
+        "#);
     }
 
     #[test]
     fn the_last_glob_that_matches_decides() {
         let list = ["**", "!docs/", "docs/build.rs", "!**/*.md"];
         let texts = ["a.rs", "docs/a.rs", "docs/build.rs", "docs/x/build.rs", "README.md"];
-        insta::assert_snapshot!(found(&list, Kind::Path, &texts), @"");
+        insta::assert_snapshot!(found(&list, Kind::Path, &texts), @r#"
+        a.rs: **
+        docs/a.rs: -
+        docs/build.rs: docs/build.rs
+        docs/x/build.rs: -
+        README.md: -
+        "#);
     }
 
     #[test]
     fn names_match_whole() {
         let list = ["main", "release/*", "!release/old", "user/**"];
         let texts = ["main", "main/x", "release/1", "release/1/2", "release/old", "user/a/b"];
-        insta::assert_snapshot!(found(&list, Kind::Name, &texts), @"");
+        insta::assert_snapshot!(found(&list, Kind::Name, &texts), @r#"
+        main: main
+        main/x: -
+        release/1: release/*
+        release/1/2: -
+        release/old: -
+        user/a/b: user/**
+        "#);
     }
 
     #[test]
     fn a_directorys_own_glob_matches_its_odd_name() {
         let glob = rooted("./**", "a[1]/{b}!");
-        insta::assert_snapshot!(glob, @"");
-        insta::assert_snapshot!(found(&[&glob], Kind::Path, &["a[1]/{b}!/c", "a1/b!/c"]), @"");
+        insta::assert_snapshot!(glob, @r#"a\[1\]/\{b\}\!/**"#);
+        insta::assert_snapshot!(found(&[&glob], Kind::Path, &["a[1]/{b}!/c", "a1/b!/c"]), @r#"
+        a[1]/{b}!/c: a\[1\]/\{b\}\!/**
+        a1/b!/c: -
+        "#);
     }
 
     #[test]
@@ -185,6 +216,15 @@ mod tests {
         let long = "x".repeat(501);
         let texts = ["[a", "{a", "a\\", "!", "./", "../x", "a/../b", long.as_str()];
         let lines = texts.map(|t| check(t).unwrap_err());
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        unclosed character class; missing ']'
+        unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+        dangling '\'
+        nothing is left to match
+        nothing is left to match
+        `..` leads out of the repository
+        `..` leads out of the repository
+        longer than 500 characters
+        "#);
     }
 }

@@ -4,6 +4,7 @@
 use super::glob::{Globs, Kind};
 use super::model::{MergeRequestRule, PushRule, Stack, TagRule};
 pub use super::rule::Rule;
+use super::rule::kept;
 use crate::trigger::MergeRequestAction;
 
 /// What happened. Names of branches and tags are bare, without `refs/heads/` or `refs/tags/`.
@@ -165,7 +166,7 @@ impl Lists {
         }
         let mut room = Vec::new();
         if !self.branches.is_empty() && self.branches.find(branch, &mut room).is_none() {
-            let globs = self.branches.list().to_vec();
+            let globs = kept(self.branches.list());
             return Err(Rule::BranchNotListed { branch: branch.to_owned(), globs });
         }
         match self.branches_ignore.find(branch, &mut room) {
@@ -184,7 +185,7 @@ impl Lists {
         let tag = tag.to_owned();
         match self.tags.find(&tag, &mut Vec::new()) {
             Some(glob) => Ok(Rule::TagMatched { glob: glob.to_owned(), tag }),
-            None => Err(Rule::TagNotListed { tag, globs: self.tags.list().to_vec() }),
+            None => Err(Rule::TagNotListed { tag, globs: kept(self.tags.list()) }),
         }
     }
 
@@ -201,7 +202,7 @@ impl Lists {
         }
         let globs = &self.target_branches;
         if !globs.is_empty() && globs.find(target_branch, &mut Vec::new()).is_none() {
-            let (branch, globs) = (target_branch.to_owned(), globs.list().to_vec());
+            let (branch, globs) = (target_branch.to_owned(), kept(globs.list()));
             return Err(Rule::TargetBranchNotListed { branch, globs });
         }
         if draft && !rule.draft { Err(Rule::DraftHeldBack) } else { Ok(()) }
@@ -238,7 +239,7 @@ impl Lists {
         Err(match ignored {
             Some((glob, path)) => Rule::PathsIgnored { glob: glob.to_owned(), path: path.clone() },
             None => Rule::NoPathMatched {
-                globs: self.paths.list().to_vec(),
+                globs: kept(self.paths.list()),
                 checked: u64::try_from(paths.len()).unwrap_or(u64::MAX),
             },
         })

@@ -34,7 +34,9 @@ pub struct Stack {
     pub steps: Vec<Step>,
     pub on: On,
     /// Globs from the repository's root; empty means every path. Without `paths` in the file:
-    /// `<dir>/**`.
+    /// `<dir>/**`. `*` and `?` stop at `/`, `**` does not; a leading `!` takes away, and the last
+    /// glob that matches decides. `docs/`, and `docs` without a wildcard in its last part, also
+    /// match everything below.
     pub paths: Vec<String>,
     /// Taken away from what `paths` found.
     pub paths_ignore: Vec<String>,
@@ -83,7 +85,7 @@ pub struct On {
     pub merge_request: Option<MergeRequestRule>,
 }
 
-/// Globs over branch names. Empty `branches` means every branch.
+/// Globs over branch names, matched whole and by the same signs as paths. Empty `branches` means every branch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushRule {
     /// Only the project's default branch, whatever its name: what a file without `on` means.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::draft::{self, Draft, Need};
 use super::finding::Finding;
 use super::model::{Config, Stack, StatusConfig};
-use super::reader::{Reader, clean, quoted};
+use super::reader::{GLOBS, Reader, clean, quoted};
 use super::yaml::{self, Key, Node, Place, Value};
 use super::{needs, stack, words};
 
@@ -16,6 +16,10 @@ use super::{needs, stack, words};
 const LARGEST: usize = 256 * 1024;
 /// Stacks of one file.
 const STACKS: usize = 200;
+/// Bytes (as JSON) of one checked stack and of all together: `defaults` and `variables` are copied
+/// into each, so the file's size alone bounds nothing.
+const STACK: usize = 64 * 1024;
+const TOTAL: usize = 2 * 1024 * 1024;
 /// Characters of a stack's name.
 const STACK_NAME: usize = 63;
 /// GitLab's limit for a status name.
@@ -176,6 +180,8 @@ fn stacks(
         return BTreeMap::new();
     }
     let mut stacks = BTreeMap::new();
+    let mut total: usize = 0;
+    let mut globs = 0;
     let mut wanted: BTreeMap<String, Vec<Need>> = BTreeMap::new();
     for (key, value) in entries {
         let path = format!("stacks.{}", clean(&key.text));
@@ -188,6 +194,24 @@ fn stacks(
         }
         let whole = stack::merge(written, defaults);
         let (stack, needs) = stack::finish(reader, whole, variables, key.at, &path);
+        let size = serde_json::to_vec(&stack).map_or(usize::MAX, |json| json.len());
+        total = total.saturating_add(size);
+        globs += stack::globs(&stack);
+        if globs > GLOBS {
+            let message = format!("more than {GLOBS} globs with all defaults in");
+            reader.error(key.at, &path, message);
+            return BTreeMap::new();
+        }
+        if size > STACK || total > TOTAL {
+            let message = if size > STACK {
+                format!("larger than {} KiB with all defaults in", STACK / 1024)
+            } else {
+                format!("from here on the config is larger than {} KiB", TOTAL / 1024)
+            };
+            let hint = "shorten `defaults` and `variables`, or move scripts into files";
+            reader.error_hint(key.at, &path, message, hint);
+            return BTreeMap::new();
+        }
         stacks.insert(key.text.clone(), stack);
         wanted.insert(key.text.clone(), needs);
     }

@@ -12,9 +12,9 @@ use super::words::{self, Words};
 use super::yaml::{Key, Node, Place, Value};
 
 /// Globs of all lists together, so that one file cannot keep a planner busy.
-const GLOBS: usize = 4_000;
+pub(super) const GLOBS: usize = 4_000;
 /// Longest time that a stack or step may ask for.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 /// Findings that one file may have; what comes after them is not worth reading.
 const FINDINGS: usize = 100;
 
@@ -72,8 +72,7 @@ impl Reader {
     /// All findings by place, the first hundred of them; the same words for the same place once.
     pub(super) fn finish(self) -> Vec<Finding> {
         let mut findings = self.findings;
-        findings
-            .sort_by(|a, b| (a.line, a.column, a.severity).cmp(&(b.line, b.column, b.severity)));
+        findings.sort_by_key(|finding| (finding.line, finding.column, finding.severity));
         findings.dedup();
         if findings.len() > FINDINGS {
             findings.sort_by_key(|finding| finding.severity);
@@ -142,6 +141,10 @@ impl Reader {
         let mut first = HashMap::new();
         let mut once = Vec::new();
         for (key, value) in entries {
+            if key.integer {
+                let message = format!("the key {} is a number", clean(&key.text));
+                self.error_hint(key.at, path, message, "put it in quotes");
+            }
             if let Some(line) = first.get(key.text.as_str()) {
                 let message =
                     format!("{} stands here twice, first in line {line}", quoted(&key.text));

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::trigger::MergeRequestAction;
 
-/// Why a stack runs, or which rule said no.
+/// Globs that one rule repeats; a list may have thousands, and the config has them all.
+const KEPT: usize = 10;
+
+/// Why a stack runs, or which rule said no. `globs` are the first ten of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum Rule {
@@ -33,7 +36,9 @@ pub enum Rule {
     /// Runs: somebody named the stack in a command; nothing else was asked.
     Asked,
     /// Runs: a stack that runs needs it.
-    NeededBy { stack: String },
+    NeededBy {
+        stack: String,
+    },
     /// No changed file is one of the stack's. `checked` counts the changed files.
     NoPathMatched {
         globs: Vec<String>,
@@ -134,14 +139,16 @@ impl Rule {
     }
 }
 
+/// The part of a list that a rule keeps.
+pub(super) fn kept(globs: &[String]) -> Vec<String> {
+    globs.iter().take(KEPT).cloned().collect()
+}
+
 /// The first few globs, so that a sentence stays one.
 fn listed(globs: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = globs.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match globs.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} or {more} more"),
-    }
+    if globs.len() > SHOWN { format!("{shown} or the others") } else { shown }
 }
 
 fn word(action: MergeRequestAction) -> &'static str {

@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::yaml::Place;
 
 /// Time of a stack that asks for none.
-const TIMEOUT: Duration = Duration::from_secs(60 * 60);
+const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Lays `over` on `below`, key by key. `env` is merged by name; `on`, `reports`, `environment` and
 /// `concurrency` by their keys; everything else is replaced.
@@ -57,6 +57,7 @@ pub(super) fn finish(
     path: &str,
 ) -> (Stack, Vec<Need>) {
     let dir = draft.dir.unwrap_or_else(|| ".".to_owned());
+    let from_dir = |globs: Vec<String>| globs.iter().map(|glob| rooted(glob, ".")).collect();
     let rooted = |globs: Vec<String>| globs.iter().map(|glob| rooted(glob, &dir)).collect();
     let paths = match draft.paths {
         Some(globs) => rooted(globs),
@@ -82,8 +83,8 @@ pub(super) fn finish(
         timeout: draft.timeout.unwrap_or(TIMEOUT),
         needs: needs.iter().map(|need| need.stack.clone()).collect(),
         reports: Reports {
-            junit: draft.junit.unwrap_or_default(),
-            terraform_plan: draft.terraform_plan.unwrap_or_default(),
+            junit: draft.junit.map(from_dir).unwrap_or_default(),
+            terraform_plan: draft.terraform_plan.map(from_dir).unwrap_or_default(),
         },
         environment,
         concurrency: Concurrency { cancel_superseded: draft.cancel_superseded.unwrap_or(true) },
@@ -91,6 +92,15 @@ pub(super) fn finish(
         network: draft.network.unwrap_or(Network::Default),
     };
     (stack, needs)
+}
+
+/// How many globs a stack has to be matched against.
+pub(super) fn globs(stack: &Stack) -> usize {
+    let on = &stack.on;
+    let push = on.push.as_ref().map_or(0, |rule| rule.branches.len() + rule.branches_ignore.len());
+    let tag = on.tag.as_ref().map_or(0, |rule| rule.tags.len());
+    let merge_request = on.merge_request.as_ref().map_or(0, |rule| rule.target_branches.len());
+    stack.paths.len() + stack.paths_ignore.len() + push + tag + merge_request
 }
 
 /// Without `on` a stack runs for merge requests and for pushes to the default branch. An `on` that

@@ -53,6 +53,9 @@ pub(super) enum Value {
 pub(super) struct Key {
     pub(super) at: Place,
     pub(super) text: String,
+    /// Written without quotes, and YAML takes it for an integer. The library hides duplicates of
+    /// such keys, so they are refused wherever any key is allowed.
+    pub(super) integer: bool,
 }
 
 impl Node {
@@ -60,7 +63,8 @@ impl Node {
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
+            Value::Bool(true) => "true",
+            Value::Bool(false) => "false",
             Value::Number(_) => "a number",
             Value::Text(_) => "a text",
             Value::List(_) => "a list",
@@ -81,6 +85,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Trouble> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH,
+            flow_nesting_limit: DEPTH,
             max_events: EVENTS,
             max_nodes: EVENTS,
             max_documents: 1,
@@ -110,16 +115,24 @@ fn trouble(error: &Error) -> Trouble {
             BudgetBreach::Documents { .. } => "more than one YAML document".to_owned(),
             _ => format!("more than {EVENTS} YAML elements"),
         },
-        Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            format!("aliases repeat more than {REPLAYED} elements")
-        }
         Error::MultipleDocuments { .. } => "more than one YAML document".to_owned(),
         Error::UnknownAnchor { .. } => "an alias names no anchor above it".to_owned(),
-        other => format!("not readable as YAML: {}", reason(&other.to_string())),
+        other => grown(&other.to_string()),
     };
     Trouble { at, message }
+}
+
+/// The library wraps what it says about aliases in text, so its text is all there is to go by.
+fn grown(text: &str) -> String {
+    if text.contains("alias replay limit") || text.contains("alias expansion limit") {
+        format!("aliases repeat more than {REPLAYED} elements")
+    } else if text.contains("recursive reference") {
+        "an alias stands inside its own anchor".to_owned()
+    } else if text.contains("recursion limit") {
+        format!("nested deeper than {DEPTH} levels")
+    } else {
+        format!("not readable as YAML: {}", reason(text))
+    }
 }
 
 /// The library's words without its own place, in one line of bounded length.
@@ -162,13 +175,26 @@ impl Raw {
                     .into_iter()
                     .map(|(key, value)| {
                         let at = place(key.defined);
-                        (Key { at, text: key.value }, value.settle(text))
+                        let plain = written(text, key.defined).is_some_and(|w| w == key.value);
+                        let integer = plain && integer(&key.value);
+                        (Key { at, text: key.value, integer }, value.settle(text))
                     })
                     .collect(),
             ),
         };
         Node { at: place(defined), value, tagged: tag.is_some() }
     }
+}
+
+/// Whether YAML may take a plain scalar for an integer; broader than its rule.
+fn integer(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    let (digits, hex) = match digits.get(..2) {
+        Some("0x" | "0X" | "0o" | "0O" | "0b" | "0B") => (&digits[2..], true),
+        _ => (digits, false),
+    };
+    let fits = |c: char| c == '_' || c.is_ascii_digit() || hex && c.is_ascii_hexdigit();
+    !digits.is_empty() && digits.chars().all(fits)
 }
 
 /// A plain scalar's own characters.
