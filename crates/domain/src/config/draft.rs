@@ -29,6 +29,8 @@ const MAYBE_ACTIONS: [(&str, MergeRequestAction); 6] = [
     ("labeled", MergeRequestAction::Labeled),
 ];
 
+/// Stacks of one file.
+pub(super) const STACKS: usize = 200;
 /// Characters of a step's name.
 const STEP_NAME: usize = 100;
 
@@ -272,8 +274,13 @@ pub(super) fn every_merge_request() -> MergeRequestRule {
 }
 
 fn needs(reader: &mut Reader, node: &Node, path: &str) -> Option<Vec<Need>> {
+    let items = reader.list(node, path, "stack names")?;
+    if items.len() > STACKS {
+        reader.error(node.at, path, format!("more than {STACKS} stacks"));
+        return None;
+    }
     let mut needs: Vec<Need> = Vec::new();
-    for (path, item) in reader.list(node, path, "stack names")? {
+    for (path, item) in items {
         let (name, path) = if matches!(item.value, Value::Map(_)) {
             let entries = reader.map(item, &path, &words::NEED).unwrap_or_default();
             let Some((_, value)) = entries.first() else {

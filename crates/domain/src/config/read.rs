@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{self, Draft, Need};
+use super::draft::{self, Draft, Need, STACKS};
 use super::finding::Finding;
 use super::model::{Config, Stack, StatusConfig};
 use super::reader::{GLOBS, Reader, clean, quoted};
@@ -14,8 +14,6 @@ use super::{needs, stack, words};
 
 /// Bytes of one file.
 const LARGEST: usize = 256 * 1024;
-/// Stacks of one file.
-const STACKS: usize = 200;
 /// Bytes (as JSON) of one checked stack and of all together: `defaults` and `variables` are copied
 /// into each, so the file's size alone bounds nothing.
 const STACK: usize = 64 * 1024;

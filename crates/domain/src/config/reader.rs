@@ -15,13 +15,16 @@ use super::yaml::{Key, Node, Place, Value};
 pub(super) const GLOBS: usize = 4_000;
 /// Longest time that a stack or step may ask for.
 const LONGEST: Duration = Duration::from_hours(24);
-/// Findings that one file may have; what comes after them is not worth reading.
+/// Findings that people are shown of one file.
 const FINDINGS: usize = 100;
+/// Errors and warnings that are collected to choose those from; a hostile file could have 100,000.
+const COLLECTED: usize = 1_000;
 
 /// Collects findings.
 #[derive(Default)]
 pub(super) struct Reader {
     findings: Vec<Finding>,
+    errors: usize,
     globs: usize,
 }
 
@@ -58,6 +61,13 @@ impl Reader {
         message: String,
         hint: Option<String>,
     ) {
+        let warnings = self.findings.len() - self.errors;
+        match severity {
+            Severity::Error if self.full() => return,
+            Severity::Error => self.errors += 1,
+            Severity::Warning if warnings >= COLLECTED => return,
+            Severity::Warning => {}
+        }
         let Place { line, column } = at;
         self.findings.push(Finding {
             severity,
@@ -67,6 +77,11 @@ impl Reader {
             message,
             hint,
         });
+    }
+
+    /// Further errors are not taken, so nothing needs to be worked out for them.
+    fn full(&self) -> bool {
+        self.errors >= COLLECTED
     }
 
     /// All findings by place, the first hundred of them; the same words for the same place once.
@@ -115,7 +130,7 @@ impl Reader {
                 self.error_hint(key.at, path, message, "leave it out");
             } else if path.is_empty() && word.starts_with("x-") {
                 // A place for anchors.
-            } else {
+            } else if !self.full() {
                 let message = format!("unknown key {}", quoted(word));
                 let all = words.known.iter().chain(words.later).copied();
                 let hint = match words::nearest(word, all) {

@@ -78,6 +78,17 @@ fn one_stack_stays_small_enough_to_hand_around() {
     insta::assert_snapshot!(read(text.as_bytes()).unwrap_err()[0], @".aldis.yml:3:3: stacks.a: larger than 64 KiB with all defaults in; shorten `defaults` and `variables`, or move scripts into files");
 }
 
+#[test]
+fn a_file_of_nothing_but_errors_is_told_in_short() {
+    let keys = (0..20_000).map(|n| format!("k{n}: 1\n")).collect::<String>();
+    let findings = read(keys.as_bytes()).unwrap_err();
+    assert_eq!(findings.len(), 100);
+    insta::assert_snapshot!(findings[0], @r#".aldis.yml:1:1: unknown key "k0"; known here: version, defaults, variables, stacks, skip_ci, status"#);
+    let needs = (0..20_000).map(|n| format!("s{n},")).collect::<String>();
+    let text = format!("version: 1\nstacks: {{a: {{steps: [{{run: x}}], needs: [{needs}]}}}}");
+    insta::assert_snapshot!(read(text.as_bytes()).unwrap_err()[0], @".aldis.yml:2:40: stacks.a.needs: more than 200 stacks");
+}
+
 /// What every answer must keep to.
 fn sound(text: &[u8]) {
     let findings: Vec<Finding> = match read(text) {
