@@ -1,0 +1,115 @@
+//! The first step: the programs that the tests start, and the parts of the Rust toolchain they need.
+//! What is missing is installed where that needs no question: as root on a Debian system. Anywhere
+//! else one line says what to install; nothing is ever fetched from outside the package manager.
+
+use crate::say;
+use crate::step::{Failure, cargo, is_installed, root, run};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, Stdio};
+
+/// (program, Debian package)
+const NEEDED: [(&str, &str); 4] = [
+    ("cc", "gcc libc6-dev"),
+    ("git", "git"),
+    ("bwrap", "bubblewrap"),
+    ("slirp4netns", "slirp4netns"),
+];
+
+/// (subcommand of cargo, component of the Rust toolchain)
+const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
+
+pub(crate) fn see_to_them() -> Result<(), Failure> {
+    debian_packages()?;
+    rust_components()
+}
+
+fn debian_packages() -> Result<(), Failure> {
+    let missing = missing(&NEEDED, is_installed);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !(is_installed("apt-get") && is_root()) {
+        return Err(please_install(&missing));
+    }
+    say::out(&format!("installing {}", missing.join(" ")));
+    let advice = "install them by hand, then start again";
+    run(&mut apt_get(&["update", "--quiet"]), advice)?;
+    let words = ["install", "--yes", "--quiet", "--no-install-recommends"];
+    run(apt_get(&words).args(&missing), advice)
+}
+
+fn rust_components() -> Result<(), Failure> {
+    let missing = missing(&COMPONENTS, answers);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_installed("rustup") {
+        return Err(Failure::new(
+            format!("the Rust toolchain lacks {}", missing.join(" and ")),
+            "install them from where this Rust came from",
+        ));
+    }
+    let mut add = Command::new("rustup");
+    add.args(["component", "add"]).args(missing).current_dir(root()).stdin(Stdio::null());
+    run(&mut add, "see that rustup reaches its server")
+}
+
+/// Asks the program itself: behind rustup there is one on the path even without the component.
+fn answers(subcommand: &str) -> bool {
+    let mut asked = cargo(&[subcommand, "--version"]);
+    asked.stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
+/// What to install, in the order of the table.
+fn missing(table: &[(&str, &'static str)], is_there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    table
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .flat_map(|(_, package)| package.split(' '))
+        .collect()
+}
+
+fn please_install(packages: &[&str]) -> Failure {
+    Failure::new(
+        "programs that the tests start are missing",
+        format!("as root: apt-get install {}", packages.join(" ")),
+    )
+}
+
+fn apt_get(words: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command
+}
+
+/// Our own entry in /proc belongs to our effective user.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_package_is_named_once_in_one_line() {
+        let packages = missing(&NEEDED, |program| program == "git");
+        assert_eq!(packages, ["gcc", "libc6-dev", "bubblewrap", "slirp4netns"]);
+        let sandbox = missing(&NEEDED, |program| ["cc", "git"].contains(&program));
+        assert_eq!(
+            please_install(&sandbox).advice,
+            "as root: apt-get install bubblewrap slirp4netns"
+        );
+    }
+
+    #[test]
+    fn a_subcommand_that_cargo_lacks_does_not_answer() {
+        assert!(answers("tree") && !answers("no-such-command"));
+    }
+
+    #[test]
+    fn nothing_is_asked_for_where_all_is_there() {
+        assert_eq!(missing(&NEEDED, |_| true), Vec::<&str>::new());
+    }
+}
