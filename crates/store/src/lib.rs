@@ -1,1 +1,33 @@
-//! The event log, work items, documents and secrets in SQL.
+//! The event log and what stands beside it: work items, documents, payloads, secrets. All SQL of
+//! Aldis is in this crate, and nothing of it shows outside.
+//!
+//! Every service calls [`Store`]; most write through [`Store::transact`]. Never here: a decision
+//! about GitLab or runs, HTTP, a message to the broker.
+
+mod append;
+mod clock;
+mod digest;
+mod document;
+mod envelope;
+mod error;
+mod judge;
+mod run_log;
+mod secret;
+mod settings;
+mod sql;
+mod sqlite;
+mod store;
+pub mod unit;
+mod work;
+
+pub use append::{Answer, ApiCall, Append, Expected, Payload, Person, StreamWrite};
+pub use clock::Clock;
+pub use digest::{sha256, sha256_hex};
+pub use document::{Checkpoint, Document, DocumentWrite};
+pub use envelope::{Breach, Envelope, Head, Meta, NewEvent, Position, Verified};
+pub use error::StoreError;
+pub use run_log::LogChunk;
+pub use settings::Settings;
+pub use store::Store;
+pub use unit::Unit;
+pub use work::{Backlog, Claimed, Fence, Release, WorkKey, WorkKind, WorkTouch};

@@ -1,0 +1,159 @@
+//! Judges the appends of one group in memory, each also against those before it. Pure: an engine's
+//! writer brings the facts and writes what comes out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use aldis_domain::event::Event;
+use uuid::Uuid;
+
+use crate::append::{Answer, Append, Expected, StreamWrite};
+use crate::envelope::{Envelope, Head};
+use crate::work::{Fence, WorkKey, WorkTouch};
+
+/// What the database says, read inside the transaction that writes.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Streams that are written; without those that have no events.
+    pub(crate) versions: HashMap<String, u64>,
+    /// Rows of fences that are leased, or whose lease ran out: their epoch.
+    pub(crate) leases: HashMap<WorkKey, u64>,
+    /// Event ids that are already stored.
+    pub(crate) known: HashSet<Uuid>,
+}
+
+/// A row of `work` to insert, or to merge into the one that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DueRow {
+    pub(crate) class: u8,
+    /// Milliseconds of the lease clock.
+    pub(crate) due_at: i64,
+    pub(crate) reset: bool,
+}
+
+/// What happens to a row of `work`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct WorkChange {
+    pub(crate) delete: bool,
+    /// After the deletion, if there is one.
+    pub(crate) due: Option<DueRow>,
+}
+
+/// The judgement of a group, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    facts: Facts,
+    lease_now: i64,
+    recorded_at: i64,
+    pub(crate) head: Head,
+    /// Of all streams that get events.
+    pub(crate) versions: BTreeMap<String, u64>,
+    pub(crate) events: Vec<Envelope>,
+    pub(crate) work: BTreeMap<WorkKey, WorkChange>,
+}
+
+impl Judgement {
+    /// Begins at `head`. `recorded_at` is not earlier than that of the last event.
+    pub(crate) fn new(facts: Facts, head: Head, lease_now: i64, recorded_at: i64) -> Self {
+        let (versions, events, work) = Default::default();
+        Self { facts, lease_now, recorded_at, head, versions, events, work }
+    }
+
+    /// Takes the append in, or says why not. A refusal leaves no trace.
+    pub(crate) fn judge(&mut self, append: &Append) -> Answer {
+        if append.event_ids().any(|id| self.facts.known.contains(&id)) {
+            return Answer::Seen;
+        }
+        if append.fence.as_ref().is_some_and(|fence| !self.holds(fence)) {
+            return Answer::FencedOff;
+        }
+        let mut versions = HashMap::with_capacity(append.writes.len());
+        for write in &append.writes {
+            let actual =
+                versions.get(&write.stream).copied().or_else(|| self.version(&write.stream));
+            let fits = match write.expected {
+                Expected::NoStream => actual.is_none(),
+                Expected::Version(version) => actual.unwrap_or(0) == version,
+                Expected::Any => true,
+            };
+            if !fits {
+                return Answer::Conflict { stream: write.stream.clone(), actual };
+            }
+            if !write.events.is_empty() {
+                let version = actual.unwrap_or(0) + write.events.len() as u64;
+                versions.insert(write.stream.clone(), version);
+            }
+        }
+        let meta = append.meta.text();
+        for write in &append.writes {
+            self.take(write, &meta);
+        }
+        self.facts.known.extend(append.event_ids());
+        append.touches.iter().for_each(|touch| self.touch(touch));
+        append.finished.iter().for_each(|key| self.finish(key));
+        Answer::Appended { last: self.head.position, versions, at: self.recorded_at }
+    }
+
+    fn version(&self, stream: &str) -> Option<u64> {
+        self.versions.get(stream).or_else(|| self.facts.versions.get(stream)).copied()
+    }
+
+    fn holds(&self, fence: &Fence) -> bool {
+        self.facts.leases.get(&fence.key) == Some(&fence.epoch)
+    }
+
+    fn take(&mut self, write: &StreamWrite, meta: &str) {
+        let mut version = self.version(&write.stream).unwrap_or(0);
+        for new in &write.events {
+            version += 1;
+            let mut envelope = Envelope {
+                position: self.head.position + 1,
+                id: new.id,
+                stream: write.stream.clone(),
+                version,
+                kind: new.event.kind().to_owned(),
+                schema_version: Event::SCHEMA_VERSION,
+                body: new.event.body(),
+                meta: meta.to_owned(),
+                recorded_at: self.recorded_at,
+                prev_hash: self.head.hash,
+                hash: [0; 32],
+            };
+            envelope.hash = envelope.computed_hash();
+            self.head = Head { position: envelope.position, hash: envelope.hash };
+            self.events.push(envelope);
+        }
+        if !write.events.is_empty() {
+            self.versions.insert(write.stream.clone(), version);
+        }
+    }
+
+    fn touch(&mut self, touch: &WorkTouch) {
+        let due_in = i64::try_from(touch.due_in.as_millis()).unwrap_or(i64::MAX);
+        let new = DueRow {
+            class: touch.class,
+            due_at: self.lease_now.saturating_add(due_in),
+            reset: touch.reset,
+        };
+        let change = self.work.entry(touch.key.clone()).or_default();
+        change.due = Some(match change.due {
+            Some(old) if !new.reset => DueRow {
+                class: old.class.min(new.class),
+                due_at: old.due_at.min(new.due_at),
+                reset: old.reset,
+            },
+            _ => new,
+        });
+    }
+
+    fn finish(&mut self, key: &WorkKey) {
+        self.work.insert(key.clone(), WorkChange { delete: true, due: None });
+        self.facts.leases.remove(key);
+    }
+}
+
+impl Append {
+    /// Ids of all events.
+    pub(crate) fn event_ids(&self) -> impl Iterator<Item = Uuid> {
+        self.writes.iter().flat_map(|write| &write.events).map(|event| event.id)
+    }
+}

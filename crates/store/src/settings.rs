@@ -1,0 +1,23 @@
+//! Where the store is.
+
+use std::path::PathBuf;
+
+use crate::clock::Clock;
+
+/// What [`crate::Store::open`] needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data directory. It is made if there is none. The database in it is `aldis.db`.
+    pub dir: PathBuf,
+    /// The master key that seals secrets: a file with 32 bytes in base 64, readable by its owner
+    /// only. `None`: `secret.key` in the data directory, made at need.
+    pub key_file: Option<PathBuf>,
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// The store in `dir` with everything as usual.
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), key_file: None, clock: Clock::system() }
+    }
+}

@@ -1,0 +1,201 @@
+//! SQL that every engine takes as it stands.
+
+use std::sync::LazyLock;
+
+/// Columns of an envelope, in the order in which engines read them.
+macro_rules! envelope_columns {
+    () => {
+        "position, event_id, events.stream, events.version, type, schema_version, body, meta, \
+         recorded_at, prev_hash, hash"
+    };
+}
+
+pub(crate) const LOAD: &str = concat!(
+    "SELECT ",
+    envelope_columns!(),
+    " FROM events WHERE stream = $1 AND version > $2 ORDER BY version"
+);
+pub(crate) const READ: &str = concat!(
+    "SELECT ",
+    envelope_columns!(),
+    " FROM events WHERE position > $1 ORDER BY position LIMIT $2"
+);
+pub(crate) const HEAD: &str = "SELECT position, hash FROM log_head";
+pub(crate) const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, hash = $2";
+pub(crate) const LAST_TIME: &str = "SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1";
+
+/// Streams whose counted events differ from their version, and streams without a version.
+pub(crate) const WRONG_VERSIONS: &str = "SELECT s.stream, s.version FROM streams s LEFT JOIN \
+     (SELECT stream, COUNT(*) AS n, MAX(version) AS last FROM events GROUP BY stream) e \
+     ON e.stream = s.stream WHERE e.n IS NULL OR e.n <> s.version OR e.last <> s.version \
+     UNION ALL SELECT DISTINCT e.stream, 0 FROM events e \
+     WHERE NOT EXISTS (SELECT 1 FROM streams s WHERE s.stream = e.stream) LIMIT 1";
+
+// A leased row is due when its lease ends, unless a touch makes it due earlier.
+pub(crate) const EXTEND: &str = "UPDATE work SET lease_until = $1, \
+     due_at = CASE WHEN due_at = lease_until THEN $1 ELSE due_at END \
+     WHERE kind = $2 AND key = $3 AND lease_epoch = $4 AND lease_until IS NOT NULL";
+pub(crate) const RELEASE_DONE: &str = "DELETE FROM work WHERE kind = $1 AND key = $2 \
+     AND lease_epoch = $3 AND lease_until IS NOT NULL AND revision = $4";
+pub(crate) const RELEASE_TOUCHED: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL \
+     WHERE kind = $1 AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL";
+pub(crate) const RELEASE: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL, \
+     attempts = attempts + $1, due_at = CASE WHEN revision = $2 THEN $3 \
+       WHEN due_at < $3 THEN due_at ELSE $3 END \
+     WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL";
+pub(crate) const NEXT_DUE: &str = "SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until \
+     ELSE due_at END) FROM work WHERE kind = $1";
+pub(crate) const BACKLOG: &str = "SELECT \
+     COALESCE(SUM(CASE WHEN due_at <= $1 AND COALESCE(lease_until, 0) <= $1 THEN 1 ELSE 0 END), 0), \
+     COALESCE(SUM(CASE WHEN lease_until > $1 THEN 1 ELSE 0 END), 0), \
+     COALESCE(SUM(CASE WHEN due_at > $1 AND COALESCE(lease_until, 0) <= $1 THEN 1 ELSE 0 END), 0), \
+     MIN(CASE WHEN COALESCE(lease_until, 0) <= $1 THEN due_at END) \
+     FROM work WHERE kind = $2";
+
+pub(crate) const CHECKPOINT: &str =
+    "SELECT version, position, hash FROM checkpoints WHERE name = $1";
+pub(crate) const CHECKPOINT_BEGIN: &str = "INSERT INTO checkpoints (name, version, position, hash) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING";
+pub(crate) const CHECKPOINT_MOVE: &str = "UPDATE checkpoints SET version = $2, position = $3, \
+     hash = $4 WHERE name = $1 AND version = $5 AND position = $6 AND hash = $7";
+pub(crate) const CHECKPOINT_DROP: &str = "DELETE FROM checkpoints WHERE name = $1";
+pub(crate) const DOCUMENTS_DROP: &str = "DELETE FROM documents WHERE name = $1";
+pub(crate) const DOCUMENT_DELETE: &str = "DELETE FROM documents WHERE name = $1 AND key = $2";
+pub(crate) const DOCUMENT: &str = "SELECT key, scope, sort_key, body, position FROM documents \
+     WHERE name = $1 AND key = $2";
+pub(crate) const DOCUMENTS: &str = "SELECT key, scope, sort_key, body, position FROM documents \
+     WHERE name = $1 AND scope = $2 ORDER BY sort_key DESC, key DESC LIMIT $3";
+pub(crate) const DOCUMENTS_AFTER: &str = "SELECT key, scope, sort_key, body, position \
+     FROM documents WHERE name = $1 AND scope = $2 AND (sort_key, key) < ($4, $5) \
+     ORDER BY sort_key DESC, key DESC LIMIT $3";
+
+pub(crate) const PAYLOAD: &str = "SELECT bytes FROM payloads WHERE sha256 = $1";
+pub(crate) const LOG_AFTER: &str = "SELECT seq, step, bytes FROM log_chunks \
+     WHERE run = $1 AND epoch = $2 AND seq > $3 ORDER BY seq LIMIT $4";
+pub(crate) const CALLS: &str = "SELECT at, instance, token, method, path, status, millis, \
+     request_id, cause FROM api_calls WHERE at < $1 ORDER BY at DESC, id DESC LIMIT $2";
+pub(crate) const PERSON: &str = "SELECT name, avatar FROM people WHERE instance = $1 AND id = $2";
+pub(crate) const ERASE_PERSON: &str = "DELETE FROM people WHERE instance = $1 AND id = $2";
+pub(crate) const NEW_INSTANCE: &str =
+    "INSERT INTO instances (base_url) VALUES ($1) ON CONFLICT (base_url) DO NOTHING";
+pub(crate) const INSTANCE: &str = "SELECT id FROM instances WHERE base_url = $1";
+pub(crate) const INSTANCES: &str = "SELECT id, base_url FROM instances ORDER BY id";
+pub(crate) const PUT_SECRET: &str = "INSERT INTO secrets (name, key_id, data_key, value) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, \
+     data_key = excluded.data_key, value = excluded.value";
+pub(crate) const SECRET: &str = "SELECT key_id, data_key, value FROM secrets WHERE name = $1";
+pub(crate) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE name = $1";
+pub(crate) const SECRET_NAMES: &str = "SELECT name FROM secrets ORDER BY name";
+
+/// An insert of several rows. Rows go in chunks of these sizes, so that there are few distinct
+/// statements and each of them stays prepared.
+#[derive(Debug)]
+pub(crate) struct Insert {
+    texts: [String; CHUNKS.len()],
+}
+
+const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+impl Insert {
+    fn new(head: &str, columns: usize, tail: &str) -> Self {
+        let row = |index: usize| {
+            let first = index * columns + 1;
+            let marks: Vec<_> = (first..first + columns).map(|n| format!("${n}")).collect();
+            format!("({})", marks.join(", "))
+        };
+        let texts = CHUNKS.map(|rows| {
+            let rows: Vec<_> = (0..rows).map(row).collect();
+            format!("INSERT INTO {head} VALUES {} {tail}", rows.join(", "))
+        });
+        Self { texts }
+    }
+
+    /// Cuts `rows` into chunks, each with the statement that inserts it.
+    pub(crate) fn chunks<'a, T>(&'static self, rows: &'a [T]) -> Vec<(&'static str, &'a [T])> {
+        let mut rest = rows;
+        let mut chunks = Vec::new();
+        for (size, text) in CHUNKS.iter().zip(&self.texts) {
+            while rest.len() >= *size {
+                let (chunk, behind) = rest.split_at(*size);
+                chunks.push((text.as_str(), chunk));
+                rest = behind;
+            }
+        }
+        chunks
+    }
+}
+
+macro_rules! inserts {
+    ($($name:ident = $columns:literal, $head:expr, $tail:expr;)*) => {$(
+        pub(crate) static $name: LazyLock<Insert> =
+            LazyLock::new(|| Insert::new($head, $columns, $tail));
+    )*};
+}
+
+inserts! {
+    EVENTS = 11, "events (position, event_id, stream, version, type, schema_version, body, meta, \
+        recorded_at, prev_hash, hash)", "";
+    STREAMS = 2, "streams (stream, version)",
+        "ON CONFLICT (stream) DO UPDATE SET version = excluded.version";
+    TOUCHES = 7, "work (kind, key, class, due_at, revision, lease_epoch, attempts)",
+        "ON CONFLICT (kind, key) DO UPDATE SET revision = work.revision + 1, \
+        class = CASE WHEN excluded.class < work.class THEN excluded.class ELSE work.class END, \
+        due_at = CASE WHEN excluded.due_at < work.due_at THEN excluded.due_at \
+        ELSE work.due_at END";
+    RESETS = 7, "work (kind, key, class, due_at, revision, lease_epoch, attempts)",
+        "ON CONFLICT (kind, key) DO UPDATE SET revision = work.revision + 1, \
+        class = excluded.class, due_at = excluded.due_at, attempts = 0";
+    PAYLOADS = 3, "payloads (sha256, bytes, received_at)", "ON CONFLICT (sha256) DO NOTHING";
+    CALL_ROWS = 9, "api_calls (at, instance, token, method, path, status, millis, request_id, \
+        cause)", "";
+    PEOPLE = 4, "people (instance, id, name, avatar)", "ON CONFLICT (instance, id) \
+        DO UPDATE SET name = excluded.name, avatar = excluded.avatar";
+    LOG_CHUNKS = 6, "log_chunks (run, epoch, seq, step, bytes, at)",
+        "ON CONFLICT (run, epoch, seq) DO NOTHING";
+    DOCUMENT_ROWS = 6, "documents (name, key, scope, sort_key, body, position)",
+        "ON CONFLICT (name, key) DO UPDATE SET scope = excluded.scope, \
+        sort_key = excluded.sort_key, body = excluded.body, position = excluded.position";
+}
+
+/// What only SQLite takes.
+pub(crate) mod sqlite {
+    // The cross joins keep SQLite from turning the loops around: lists are short, tables are not.
+    pub(crate) const LOAD_MANY: &str = concat!(
+        "SELECT ",
+        envelope_columns!(),
+        " FROM json_each($1) AS wanted CROSS JOIN events ON events.stream = wanted.value \
+          ORDER BY events.stream, events.version"
+    );
+    pub(crate) const VERSIONS: &str = "SELECT streams.stream, streams.version \
+         FROM json_each($1) AS wanted CROSS JOIN streams ON streams.stream = wanted.value";
+    pub(crate) const LEASES: &str = "SELECT wanted.key, work.lease_epoch \
+         FROM json_each($1) AS wanted CROSS JOIN work ON work.kind = wanted.value ->> 0 \
+         AND work.key = wanted.value ->> 1 WHERE work.lease_until IS NOT NULL";
+    pub(crate) const KNOWN: &str = "SELECT events.event_id FROM json_each($1) AS wanted \
+         CROSS JOIN events ON events.event_id = unhex(wanted.value)";
+    pub(crate) const DELETE_WORK: &str = "DELETE FROM work WHERE rowid IN (SELECT work.rowid \
+         FROM json_each($1) AS wanted CROSS JOIN work ON work.kind = wanted.value ->> 0 \
+         AND work.key = wanted.value ->> 1)";
+    pub(crate) const VOID_LEASES: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL, \
+         due_at = $1 WHERE lease_until IS NOT NULL";
+    pub(crate) const DUE: &str = "SELECT rowid, key, class, revision, lease_epoch, attempts, \
+         lease_until FROM work WHERE kind = $1 AND due_at <= $2 \
+         AND (lease_until IS NULL OR lease_until <= $2) ORDER BY class, due_at, rowid LIMIT $3";
+    pub(crate) const DUE_KEY: &str = "SELECT rowid, key, class, revision, lease_epoch, attempts, \
+         lease_until FROM work WHERE kind = $1 AND due_at <= $2 \
+         AND (lease_until IS NULL OR lease_until <= $2) AND key = $3";
+    pub(crate) const TAKE_EPOCHS: &str = "UPDATE lease_head SET epoch = epoch + $1 RETURNING epoch";
+    pub(crate) const LEASE: &str = "UPDATE work SET \
+         attempts = attempts + (lease_until IS NOT NULL), lease_owner = $2, lease_until = $3, \
+         due_at = $3, lease_epoch = wanted.value ->> 1 \
+         FROM json_each($1) AS wanted WHERE work.rowid = wanted.value ->> 0";
+    pub(crate) const PRUNED_AT_ONCE: u64 = 256;
+    pub(crate) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE rowid IN \
+         (SELECT rowid FROM payloads WHERE received_at < $1 LIMIT 256)";
+    pub(crate) const PRUNE_LOGS: &str = "DELETE FROM log_chunks WHERE rowid IN \
+         (SELECT rowid FROM log_chunks WHERE at < $1 LIMIT 256)";
+    pub(crate) const PRUNE_CALLS: &str = "DELETE FROM api_calls WHERE id IN \
+         (SELECT id FROM api_calls WHERE at < $1 LIMIT 256)";
+    pub(crate) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
+    pub(crate) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
+}

@@ -1,0 +1,237 @@
+//! The embedded engine: one file, one writer task, a few readers.
+
+mod beside;
+mod read;
+mod verify;
+mod views;
+mod work;
+mod writer;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqlSafeStr};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::envelope::Position;
+use crate::error::StoreError;
+use crate::secret::Sealer;
+use crate::settings::Settings;
+use writer::Writer;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows that SQLite's thread may read ahead of the task that takes them.
+const ROWS_AHEAD: usize = 1024;
+
+/// The engine.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    readers: SqlitePool,
+    /// `None` when opened for reading.
+    writer: Option<Writer>,
+    positions: watch::Sender<Position>,
+    clock: Clock,
+    /// Names this life of the process; part of every lease's owner.
+    boot: String,
+    sealer: Option<Sealer>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
+        fs::create_dir_all(&settings.dir).map_err(|e| files(&settings.dir, &e))?;
+        let lock = lock(&settings.dir)?;
+        let path = settings.dir.join("aldis.db");
+        let options = options(&path).create_if_missing(true);
+        let mut connection = options
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .connect()
+            .await
+            .map_err(|e| not_a_database(&path, e))?;
+        migrator().run(&mut connection).await.map_err(|e| from_migration(&path, e))?;
+        work::void_leases(&mut connection, settings.clock.lease_millis()).await?;
+        let no_secrets = beside::no_secrets(&mut connection).await?;
+        let sealer = Sealer::open(settings, no_secrets)?;
+        let head = read::head(&mut connection).await?;
+        let (positions, _) = watch::channel(head.position);
+        let clock = settings.clock.clone();
+        let writer =
+            Writer::start(connection, options.clone(), clock.clone(), positions.clone(), lock)
+                .await?;
+        Ok(Self {
+            readers: pool(options),
+            writer: Some(writer),
+            positions,
+            clock,
+            boot: Uuid::now_v7().simple().to_string(),
+            sealer: Some(sealer),
+        })
+    }
+
+    pub(crate) async fn open_read_only(settings: &Settings) -> Result<Self> {
+        let path = settings.dir.join("aldis.db");
+        fs::metadata(&path).map_err(|e| files(&path, &e))?;
+        let options = options(&path).read_only(true);
+        let mut connection =
+            options.clone().connect().await.map_err(|e| not_a_database(&path, e))?;
+        check_migrations(&path, &mut connection).await?;
+        let head = read::head(&mut connection).await?;
+        let (positions, _) = watch::channel(head.position);
+        Ok(Self {
+            readers: pool(options),
+            writer: None,
+            positions,
+            clock: settings.clock.clone(),
+            boot: String::new(),
+            sealer: None,
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
+        self.positions.subscribe()
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.writer.as_ref().ok_or(StoreError::Closed)
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROWS_AHEAD)
+        .statement_cache_capacity(200)
+        .pragma("cache_size", "-16384")
+        .pragma("wal_autocheckpoint", "4000")
+        .disable_statement_logging()
+}
+
+fn pool(options: SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .test_before_acquire(false)
+        .connect_lazy_with(options.pragma("query_only", "on"))
+}
+
+/// Keeps other processes out. The lock goes with the process, however it ends.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("aldis.lock");
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(|e| files(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(e)) => Err(files(&path, &e)),
+    }
+}
+
+fn migrator() -> Migrator {
+    let migration = |version, name: &'static str, text: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    macro_rules! numbered {
+        ($version:literal, $name:literal) => {
+            migration(
+                $version,
+                $name,
+                include_str!(concat!(
+                    "../../../migrations/sqlite/000",
+                    $version,
+                    "_",
+                    $name,
+                    ".sql"
+                )),
+            )
+        };
+    }
+    Migrator::with_migrations(vec![
+        numbered!(1, "log"),
+        numbered!(2, "work"),
+        numbered!(3, "views"),
+        numbered!(4, "beside_the_log"),
+    ])
+}
+
+/// What [`Migrator::run`] checks, without writing.
+async fn check_migrations(path: &Path, connection: &mut SqliteConnection) -> Result<()> {
+    let migrator = migrator();
+    let applied = connection
+        .list_applied_migrations(&migrator.table_name)
+        .await
+        .map_err(|e| from_migration(path, e))?;
+    if let Some(newer) = applied.iter().find(|known| !migrator.version_exists(known.version)) {
+        return Err(StoreError::Newer(newer.version));
+    }
+    if applied.len() < migrator.iter().count() {
+        return Err(StoreError::Older);
+    }
+    Ok(())
+}
+
+fn from_migration(path: &Path, error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(version) => StoreError::Newer(version),
+        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => not_a_database(path, e),
+        other => StoreError::NotADatabase { path: path.to_owned(), why: other.to_string() },
+    }
+}
+
+fn not_a_database(path: &Path, error: sqlx::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Corrupt(why) | StoreError::Unexpected(why) => {
+            StoreError::NotADatabase { path: path.to_owned(), why }
+        }
+        other => other,
+    }
+}
+
+fn files(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Files { path: path.to_owned(), why: error.to_string() }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            sqlx::Error::Database(e) => match primary_code(e.code().as_deref()) {
+                // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN
+                5..=10 | 13 | 14 => Self::Unavailable(text),
+                // CORRUPT, NOTADB
+                11 | 26 => Self::Corrupt(text),
+                _ => Self::Unexpected(text),
+            },
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(text)
+            }
+            sqlx::Error::PoolClosed => Self::Closed,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(text),
+            _ => Self::Unexpected(text),
+        }
+    }
+}
+
+/// SQLite's result code without the extension.
+fn primary_code(code: Option<&str>) -> u32 {
+    code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff
+}

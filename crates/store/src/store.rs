@@ -1,0 +1,285 @@
+//! The port. Services call this; what they mean is the same with every engine.
+//!
+//! A method never waits for anything but the database. Dropping a method's future does not undo
+//! what was already handed over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use crate::append::{Answer, ApiCall, Append, Person};
+use crate::document::{Checkpoint, Document, DocumentWrite};
+use crate::envelope::{Envelope, Head, Position, Verified};
+use crate::error::StoreError;
+use crate::run_log::LogChunk;
+use crate::settings::Settings;
+use crate::sqlite::Sqlite;
+use crate::work::{Backlog, Claimed, Fence, Release, WorkKey, WorkKind};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The store. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Store {
+    engine: Engine,
+}
+
+#[derive(Debug, Clone)]
+enum Engine {
+    Sqlite(Arc<Sqlite>),
+}
+
+macro_rules! engine {
+    ($self:ident, $engine:ident => $call:expr) => {
+        match &$self.engine {
+            Engine::Sqlite($engine) => $call,
+        }
+    };
+}
+
+/// Opening and closing.
+impl Store {
+    /// Opens the store, makes it if there is none, and migrates it. All leases of a former life
+    /// are void.
+    pub async fn open(settings: &Settings) -> Result<Self> {
+        let engine = Engine::Sqlite(Arc::new(Sqlite::open(settings).await?));
+        Ok(Self { engine })
+    }
+
+    /// Opens a store for reading, also beside a process that writes to it. Whatever writes is
+    /// answered with [`StoreError::Closed`].
+    pub async fn open_read_only(settings: &Settings) -> Result<Self> {
+        let engine = Engine::Sqlite(Arc::new(Sqlite::open_read_only(settings).await?));
+        Ok(Self { engine })
+    }
+
+    /// Finishes what was handed over, then closes the files. Later calls of all clones are
+    /// answered with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        engine!(self, e => e.close().await);
+    }
+}
+
+/// The log.
+impl Store {
+    /// Appends, or says why not. When this returns [`Answer::Appended`], it is on disk.
+    pub async fn append(&self, append: Append) -> Result<Answer> {
+        engine!(self, e => e.append(append).await)
+    }
+
+    /// All events of a stream; none if there is no such stream.
+    pub async fn load(&self, stream: &str) -> Result<Vec<Envelope>> {
+        self.load_from(stream, 0).await
+    }
+
+    /// The events of a stream after `version`.
+    pub async fn load_from(&self, stream: &str, version: u64) -> Result<Vec<Envelope>> {
+        engine!(self, e => e.load(stream, version).await)
+    }
+
+    /// All events of several streams, as they were at one moment. Unknown streams are left out.
+    pub async fn load_many(&self, streams: &[String]) -> Result<HashMap<String, Vec<Envelope>>> {
+        engine!(self, e => e.load_many(streams).await)
+    }
+
+    /// At most `limit` events after `after`, in order and without gaps.
+    pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
+        engine!(self, e => e.read(after, limit).await)
+    }
+
+    /// The end of the log.
+    pub async fn head(&self) -> Result<Head> {
+        engine!(self, e => e.head().await)
+    }
+
+    /// Moves after each commit of this process. Another process's commits are not seen: wait for
+    /// this or a timer.
+    pub fn subscribe(&self) -> watch::Receiver<Position> {
+        engine!(self, e => e.subscribe())
+    }
+
+    /// Reads the whole log and checks chain, positions, head and versions. `progress` is told
+    /// the position reached, now and then. [`StoreError::Broken`] names the first bad event.
+    pub async fn verify(&self, progress: impl FnMut(Position) + Send) -> Result<Verified> {
+        engine!(self, e => e.verify(progress).await)
+    }
+}
+
+/// Work items.
+impl Store {
+    /// Leases at most `max` due items of `kind` to `owner`, most urgent class first, then those
+    /// that are due longest. An item whose lease ran out is due.
+    pub async fn claim(
+        &self,
+        kind: WorkKind,
+        owner: &str,
+        lease: Duration,
+        max: usize,
+    ) -> Result<Vec<Claimed>> {
+        engine!(self, e => e.claim(kind, owner, lease, max).await)
+    }
+
+    /// Leases this item if it is due.
+    pub async fn claim_key(
+        &self,
+        key: &WorkKey,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Option<Claimed>> {
+        engine!(self, e => e.claim_key(key, owner, lease).await)
+    }
+
+    /// Lets a lease last until `lease` from now. False: it is no longer the caller's.
+    pub async fn extend(&self, fence: &Fence, lease: Duration) -> Result<bool> {
+        engine!(self, e => e.extend(fence, lease).await)
+    }
+
+    /// Ends a lease. Nothing happens if it is no longer the caller's.
+    pub async fn release(&self, claimed: &Claimed, how: Release) -> Result<()> {
+        engine!(self, e => e.release(claimed, how).await)
+    }
+
+    /// When the next item of `kind` becomes due; zero if one is. `None`: there is none.
+    pub async fn next_due(&self, kind: WorkKind) -> Result<Option<Duration>> {
+        engine!(self, e => e.next_due(kind).await)
+    }
+
+    /// How much of `kind` waits.
+    pub async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
+        engine!(self, e => e.backlog(kind).await)
+    }
+}
+
+/// Read models. A projection's name is also the name of its documents.
+impl Store {
+    /// How far a projection has come. `None`: it begins.
+    pub async fn checkpoint(&self, projection: &str) -> Result<Option<Checkpoint>> {
+        engine!(self, e => e.checkpoint(projection).await)
+    }
+
+    /// Writes documents and moves the checkpoint from `expected` to `next`. False: somebody else
+    /// has moved it, and nothing was written.
+    pub async fn step(
+        &self,
+        projection: &str,
+        expected: Option<Checkpoint>,
+        next: Checkpoint,
+        writes: Vec<DocumentWrite>,
+    ) -> Result<bool> {
+        engine!(self, e => e.step(projection, expected, next, writes).await)
+    }
+
+    /// Deletes a projection's documents and its checkpoint.
+    pub async fn drop_projection(&self, projection: &str) -> Result<()> {
+        engine!(self, e => e.drop_projection(projection).await)
+    }
+
+    /// One document.
+    pub async fn document(&self, projection: &str, key: &str) -> Result<Option<Document>> {
+        engine!(self, e => e.document(projection, key).await)
+    }
+
+    /// At most `limit` documents of a scope, highest sort key first. The next page begins after
+    /// the (sort key, key) of this page's last one.
+    pub async fn documents(
+        &self,
+        projection: &str,
+        scope: &str,
+        after: Option<(i64, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Document>> {
+        engine!(self, e => e.documents(projection, scope, after, limit).await)
+    }
+}
+
+/// What stands beside the log.
+impl Store {
+    /// A webhook body, compressed as it was put.
+    pub async fn payload(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>> {
+        engine!(self, e => e.payload(digest).await)
+    }
+
+    /// Deletes webhook bodies older than `age`; returns how many.
+    pub async fn prune_payloads(&self, age: Duration) -> Result<u64> {
+        engine!(self, e => e.prune_payloads(age).await)
+    }
+
+    /// Keeps output of a run. A chunk that is already there is left as it is.
+    pub async fn add_log(&self, run: &str, epoch: u64, chunks: Vec<LogChunk>) -> Result<()> {
+        engine!(self, e => e.add_log(run, epoch, chunks).await)
+    }
+
+    /// At most `limit` chunks of an attempt's output after `after`; `None` for the beginning.
+    pub async fn log_after(
+        &self,
+        run: &str,
+        epoch: u64,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<LogChunk>> {
+        engine!(self, e => e.log_after(run, epoch, after, limit).await)
+    }
+
+    /// Deletes output older than `age`; returns how many chunks.
+    pub async fn prune_logs(&self, age: Duration) -> Result<u64> {
+        engine!(self, e => e.prune_logs(age).await)
+    }
+
+    /// Keeps audit rows of calls that led to no append.
+    pub async fn add_calls(&self, calls: Vec<ApiCall>) -> Result<()> {
+        engine!(self, e => e.add_calls(calls).await)
+    }
+
+    /// The `limit` newest calls before the time `before` (microseconds since 1970), newest first.
+    pub async fn calls(&self, before: i64, limit: usize) -> Result<Vec<ApiCall>> {
+        engine!(self, e => e.calls(before, limit).await)
+    }
+
+    /// Deletes audit rows older than `age`; returns how many.
+    pub async fn prune_calls(&self, age: Duration) -> Result<u64> {
+        engine!(self, e => e.prune_calls(age).await)
+    }
+
+    /// Who this is.
+    pub async fn person(&self, instance: u32, id: u64) -> Result<Option<Person>> {
+        engine!(self, e => e.person(instance, id).await)
+    }
+
+    /// Forgets a person. Returns whether there was one.
+    pub async fn erase_person(&self, instance: u32, id: u64) -> Result<bool> {
+        engine!(self, e => e.erase_person(instance, id).await)
+    }
+
+    /// The number of the GitLab instance at `base_url`, which gets one if it is new. The first is 1.
+    pub async fn ensure_instance(&self, base_url: &str) -> Result<u32> {
+        engine!(self, e => e.ensure_instance(base_url).await)
+    }
+
+    /// All instances: number and base URL.
+    pub async fn instances(&self) -> Result<Vec<(u32, String)>> {
+        engine!(self, e => e.instances().await)
+    }
+
+    /// Seals a secret and keeps it under `name`, instead of the one that had this name.
+    pub async fn put_secret(&self, name: &str, value: &SecretString) -> Result<()> {
+        engine!(self, e => e.put_secret(name, value).await)
+    }
+
+    /// Opens the secret `name`.
+    pub async fn secret(&self, name: &str) -> Result<Option<SecretString>> {
+        engine!(self, e => e.secret(name).await)
+    }
+
+    /// Deletes the secret `name`. Returns whether there was one.
+    pub async fn delete_secret(&self, name: &str) -> Result<bool> {
+        engine!(self, e => e.delete_secret(name).await)
+    }
+
+    /// Names of all secrets, sorted.
+    pub async fn secret_names(&self) -> Result<Vec<String>> {
+        engine!(self, e => e.secret_names().await)
+    }
+}

@@ -1,0 +1,198 @@
+//! The unit of work: load, decide, append, and again if somebody else was faster.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use aldis_domain::event::{Event, EventError};
+use aldis_domain::fold::Fold;
+use aldis_domain::touch::touches;
+
+use crate::append::{Answer, ApiCall, Append, Expected, Payload, Person, StreamWrite};
+use crate::envelope::{Envelope, Meta, NewEvent};
+use crate::error::StoreError;
+use crate::store::Store;
+use crate::work::{Fence, WorkKey, WorkTouch};
+
+/// How often a unit is tried before its caller is told to come back later.
+const TRIES: u32 = 8;
+
+/// What one pass of [`Store::transact`] has read and wants to write.
+#[derive(Debug)]
+pub struct Unit {
+    store: Store,
+    streams: BTreeMap<String, StreamState>,
+    append: Append,
+}
+
+/// What a unit knows of a stream.
+#[derive(Debug, Default)]
+struct StreamState {
+    /// Events as they were loaded. `None`: not loaded.
+    loaded: Option<Vec<Event>>,
+    expected: Option<Expected>,
+    guarded: bool,
+    new: Vec<NewEvent>,
+}
+
+impl Store {
+    /// The state of `stream` as it is now. To decide by it and append, use [`Store::transact`].
+    pub async fn fold<S: Fold>(&self, stream: &str) -> Result<S, StoreError> {
+        Ok(S::of(&events(&self.load(stream).await?)?))
+    }
+
+    /// Runs `work` and appends what it asks for, all or nothing. If a stream that it wrote to or
+    /// guards was changed meanwhile, it runs again with a fresh unit, at most eight times. Hence
+    /// `work` must do nothing but read, decide and call the unit.
+    ///
+    /// An error of `work` ends it, and nothing is written.
+    pub async fn transact<T, E, F>(&self, meta: Meta, mut work: F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: AsyncFnMut(&mut Unit) -> Result<T, E>,
+    {
+        let mut contended = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(jitter(attempt)).await;
+            }
+            let mut unit = Unit::new(self.clone(), meta.clone());
+            let value = work(&mut unit).await?;
+            let Some(append) = unit.into_append() else { return Ok(value) };
+            match self.append(append).await? {
+                Answer::Appended { .. } | Answer::Seen => return Ok(value),
+                Answer::FencedOff => return Err(StoreError::FencedOff.into()),
+                Answer::Conflict { stream, .. } => contended = stream,
+            }
+        }
+        Err(StoreError::Contended(contended).into())
+    }
+}
+
+impl Unit {
+    fn new(store: Store, meta: Meta) -> Self {
+        Self { store, streams: BTreeMap::new(), append: Append::new(meta) }
+    }
+
+    /// The state of `stream`, with what this unit has appended to it. Later appends to it expect
+    /// that nobody else has changed it.
+    pub async fn fold<S: Fold>(&mut self, stream: &str) -> Result<S, StoreError> {
+        if self.streams.get(stream).is_none_or(|known| known.loaded.is_none()) {
+            let envelopes = self.store.load(stream).await?;
+            let known = self.streams.entry(stream.to_owned()).or_default();
+            known.expected.get_or_insert(match envelopes.last() {
+                Some(last) => Expected::Version(last.version),
+                None => Expected::NoStream,
+            });
+            known.loaded = Some(events(&envelopes)?);
+        }
+        let known = self.streams.get(stream);
+        let loaded = known.and_then(|known| known.loaded.as_deref()).unwrap_or_default();
+        let new = known.map(|known| known.new.as_slice()).unwrap_or_default();
+        Ok(S::of(loaded.iter().chain(new.iter().map(|new| &new.event))))
+    }
+
+    /// Appends to `stream`, with the work rows that follow from `event`. A stream that was not
+    /// folded is appended to whatever it holds.
+    pub fn append(&mut self, stream: &str, event: impl Into<Event>) {
+        let new = NewEvent::new(event);
+        self.append.touches.extend(touches(&new.event, stream).into_iter().map(WorkTouch::from));
+        self.streams.entry(stream.to_owned()).or_default().new.push(new);
+    }
+
+    /// Expects that `stream` has no events, without loading it.
+    pub fn expect_new(&mut self, stream: &str) {
+        let known = self.streams.entry(stream.to_owned()).or_default();
+        known.expected = Some(Expected::NoStream);
+        known.guarded = true;
+    }
+
+    /// Makes the commit depend on `stream` being still as it was folded, though nothing is
+    /// appended to it.
+    pub fn guard(&mut self, stream: &str) {
+        self.streams.entry(stream.to_owned()).or_default().guarded = true;
+    }
+
+    /// Makes work due.
+    pub fn touch(&mut self, touch: WorkTouch) {
+        self.append.touches.push(touch);
+    }
+
+    /// Commits only under this lease.
+    pub fn fence(&mut self, fence: Fence) {
+        self.append.fence = Some(fence);
+    }
+
+    /// Deletes a work row.
+    pub fn finish(&mut self, key: WorkKey) {
+        self.append.finished.push(key);
+    }
+
+    /// Keeps a webhook body.
+    pub fn payload(&mut self, payload: Payload) {
+        self.append.payload = Some(payload);
+    }
+
+    /// Keeps an audit row.
+    pub fn call(&mut self, call: ApiCall) {
+        self.append.calls.push(call);
+    }
+
+    /// Remembers what a person is called.
+    pub fn person(&mut self, person: Person) {
+        self.append.people.push(person);
+    }
+
+    /// Who appends and why, for this pass; set it when the cause is known only after reading.
+    pub fn meta(&mut self) -> &mut Meta {
+        &mut self.append.meta
+    }
+
+    /// `None`: nothing is to be written.
+    fn into_append(self) -> Option<Append> {
+        let mut append = self.append;
+        for (stream, known) in self.streams {
+            if known.guarded || !known.new.is_empty() {
+                let expected = known.expected.unwrap_or(Expected::Any);
+                append.writes.push(StreamWrite { stream, expected, events: known.new });
+            }
+        }
+        let changes = append.writes.iter().any(|write| !write.events.is_empty())
+            || !append.touches.is_empty()
+            || !append.finished.is_empty()
+            || append.payload.is_some()
+            || !append.calls.is_empty()
+            || !append.people.is_empty();
+        changes.then_some(append)
+    }
+}
+
+/// Decodes; what a newer Aldis wrote is passed over, and said once per kind.
+pub(crate) fn events(envelopes: &[Envelope]) -> Result<Vec<Event>, StoreError> {
+    static SAID: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    let mut events = Vec::with_capacity(envelopes.len());
+    for envelope in envelopes {
+        match envelope.event() {
+            Ok(event) => events.push(event),
+            Err(EventError::UnknownKind(kind)) => {
+                let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+                if said.insert(kind.clone()) {
+                    tracing::warn!(kind, "passing over events that a newer Aldis wrote");
+                }
+            }
+            Err(error) => {
+                let at = envelope.position;
+                return Err(StoreError::Corrupt(format!("event at position {at}: {error}")));
+            }
+        }
+    }
+    Ok(events)
+}
+
+/// Up to 2, 4, 8 … milliseconds, so that contenders part.
+fn jitter(attempt: u32) -> Duration {
+    let mut byte = [0];
+    // Without randomness contenders merely meet again.
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    Duration::from_micros((2000 << attempt.min(6)) * u64::from(byte[0]) / 256)
+}
