@@ -64,11 +64,6 @@ impl Change {
     pub fn plan_for(&self, sha: &Sha) -> Option<&ChangePlanned> {
         self.plan().filter(|plan| plan.sha == *sha && self.ended.is_none())
     }
-
-    /// The round that runs of the current head belong to.
-    pub fn round(&self, sha: &Sha) -> u32 {
-        self.plans.iter().filter(|p| p.sha == *sha).map(|p| p.round).max().unwrap_or(0)
-    }
 }
 
 /// What makes two commands of one note the same.

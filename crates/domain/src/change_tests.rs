@@ -84,7 +84,6 @@ fn an_action_a_stack_does_not_listen_to_takes_nothing_away() {
         verdict: PlanVerdict::Runs,
         stacks: vec![decision],
         changed_paths: Some(1),
-        round: 0,
         posting_project: ProjectKey::new(1, 42),
         lane: "topic".into(),
     };

@@ -1,1 +1,139 @@
 //! Brings GitLab to the state the log asks for: statuses, notes, environments, deployments.
+//!
+//! Level-triggered: each pass folds what should stand, reads GitLab where an earlier answer was
+//! lost, and makes the next write. Each write is intended in the log before it is sent. Never here:
+//! a decision what to run, or what a status should say.
+
+mod deployment;
+mod failure;
+mod note;
+mod statuses;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aldis_bus::Step;
+use aldis_domain::event::Event;
+use aldis_domain::fold::Fold;
+use aldis_domain::statuses::Runs;
+use aldis_domain::stream;
+use aldis_domain::touch::WorkKind;
+use aldis_gitlab::GitLab;
+use aldis_store::{Claimed, Envelope, Meta, Release, Store, StoreError, transact};
+
+pub use failure::FeedbackError;
+
+/// Longest time a pass may take before somebody else may take over: a few calls of at most 10 s.
+const LEASE: Duration = Duration::from_secs(45);
+/// A write is sent only within this time after its intent was written down.
+const SEND_WITHIN: Duration = Duration::from_secs(aldis_domain::note::SEND_WITHIN_SECONDS);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The reconciler. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Feedback {
+    store: Store,
+    gitlab: GitLab,
+    /// Our own public address, no slash at its end: where statuses and notes link to.
+    base_url: String,
+    /// User id of the bot's token.
+    own_user: u64,
+    owner: String,
+}
+
+impl Feedback {
+    /// `owner`: a name for leases.
+    pub fn new(
+        store: Store,
+        gitlab: GitLab,
+        base_url: String,
+        own_user: u64,
+        owner: String,
+    ) -> Self {
+        Self { store, gitlab, base_url, own_user, owner }
+    }
+
+    /// Brings the most urgent due resource of `kind` up to date, if there is one.
+    pub async fn step(&self, kind: WorkKind) -> Result<Step, StoreError> {
+        let claimed = self.store.claim(kind, &self.owner, LEASE, 1).await?;
+        let Some(claimed) = claimed.into_iter().next() else {
+            return Ok(Step::Idle { next_due: self.store.next_due(kind).await? });
+        };
+        let release = match self.handle(&claimed).await {
+            Ok(release) => release,
+            Err(FeedbackError::Store(StoreError::FencedOff)) => return Ok(Step::Worked),
+            Err(FeedbackError::Store(error)) if !error.is_retryable() => return Err(error),
+            Err(error) => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << claimed.attempts.min(10));
+                let pause = pause.min(LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
+                let (kind, key, seconds) = (kind.as_str(), &claimed.key.key, pause.as_secs_f32());
+                tracing::warn!(kind, key, seconds, %error, "feedback is put off");
+                Release::Failed(pause)
+            }
+        };
+        self.store.release(&claimed, release).await?;
+        Ok(Step::Worked)
+    }
+
+    /// Works on one resource until it shows what it should, or has to wait.
+    pub async fn handle(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
+        match claimed.key.kind {
+            WorkKind::Statuses => self.statuses(claimed).await,
+            WorkKind::Note => self.note(claimed).await,
+            WorkKind::Deployment => self.deployment(claimed).await,
+            _ => Ok(Release::Done),
+        }
+    }
+
+    /// Appends facts about a resource, if the lease still stands.
+    async fn tell(
+        &self,
+        claimed: &Claimed,
+        name: &str,
+        event: impl Into<Event>,
+    ) -> Result<(), StoreError> {
+        let event = event.into();
+        transact!(self.store, Meta::from_source("feedback"), unit => {
+            unit.fence(claimed.fence());
+            unit.append(name, event.clone());
+            Ok(())
+        })
+    }
+
+    async fn load_runs(
+        &self,
+        ids: impl IntoIterator<Item = aldis_domain::id::RunId>,
+    ) -> Result<Runs, StoreError> {
+        let ids: Vec<_> = ids.into_iter().collect();
+        let names: Vec<String> = ids.iter().map(stream::run).collect();
+        let mut streams = self.store.load_many(&names).await?;
+        let runs = ids.into_iter().zip(&names);
+        Ok(runs.map(|(id, name)| (id, fold(&streams.remove(name).unwrap_or_default()))).collect())
+    }
+}
+
+/// State from stored events; what a newer Aldis wrote is passed over.
+fn fold<S: Fold>(envelopes: &[Envelope]) -> S {
+    let mut state = S::default();
+    for envelope in envelopes {
+        match envelope.event() {
+            Ok(event) => state.apply(&event),
+            Err(error) => {
+                tracing::warn!(stream = envelope.stream, %error, "an event is passed over")
+            }
+        }
+    }
+    state
+}
+
+/// Age of the newest event that `wanted` picks, by the clock of this machine.
+fn age_of(envelopes: &[Envelope], wanted: impl Fn(&Event) -> bool) -> Option<Duration> {
+    let newest = envelopes.iter().rev().find(|e| e.event().is_ok_and(|event| wanted(&event)))?;
+    Some(age(newest))
+}
+
+fn age(envelope: &Envelope) -> Duration {
+    let recorded = Duration::from_micros(u64::try_from(envelope.recorded_at).unwrap_or(0));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(recorded)
+}

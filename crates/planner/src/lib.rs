@@ -1,1 +1,108 @@
 //! From a delivery to the decision which stacks run, and why.
+//!
+//! Gathers facts from GitLab, lets `aldis_domain` decide, appends. Nothing in a payload is trusted
+//! beyond "look there": heads, diffs, config and rights are read again. Never here: HTTP handlers,
+//! commit statuses, job execution.
+
+mod admit;
+mod command;
+mod delivery;
+mod end;
+mod error;
+mod gather;
+mod needs;
+mod plan;
+mod project;
+
+use std::time::Duration;
+
+use aldis_bus::{Bus, Step};
+use aldis_domain::touch::WorkKind;
+use aldis_gitlab::GitLab;
+use aldis_store::{Claimed, Release, Store, StoreError};
+
+pub use error::PlanError;
+use gather::Files;
+use project::Projects;
+
+/// Longest time one piece of planning may take before somebody else may take it over.
+const LEASE: Duration = Duration::from_secs(90);
+/// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Plans deliveries and changes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    store: Store,
+    bus: Bus,
+    gitlab: GitLab,
+    projects: Projects,
+    files: Files,
+    /// Number of the GitLab instance that `gitlab` speaks to.
+    instance: u32,
+    /// The bot's own user id: its notes are no commands.
+    own_user: u64,
+    owner: String,
+}
+
+impl Planner {
+    /// `own_user`: the user id of the bot's token; `owner`: a name for leases.
+    pub fn new(
+        store: Store,
+        bus: Bus,
+        gitlab: GitLab,
+        instance: u32,
+        own_user: u64,
+        owner: String,
+    ) -> Self {
+        Self {
+            store,
+            bus,
+            gitlab,
+            projects: Projects::default(),
+            files: Files::default(),
+            instance,
+            own_user,
+            owner,
+        }
+    }
+
+    /// Plans the most urgent due item, if there is one.
+    pub async fn step(&self) -> Result<Step, StoreError> {
+        let claimed = self.store.claim(WorkKind::Plan, &self.owner, LEASE, 1).await?;
+        let Some(claimed) = claimed.into_iter().next() else {
+            return Ok(Step::Idle { next_due: self.store.next_due(WorkKind::Plan).await? });
+        };
+        let release = match self.handle(&claimed).await {
+            Ok(()) => Release::Done,
+            Err(PlanError::NotReady(pause)) => Release::Failed(pause),
+            Err(error) => self.put_off(&claimed, error)?,
+        };
+        self.store.release(&claimed, release).await?;
+        Ok(Step::Worked)
+    }
+
+    /// Plans what the work item names: a delivery, or a change whose runs moved on.
+    pub async fn handle(&self, claimed: &Claimed) -> Result<(), PlanError> {
+        let key = claimed.key.key.as_str();
+        if let Some(change) = key.strip_prefix("change-").and_then(|c| c.parse().ok()) {
+            return self.look_at_needs(&change).await;
+        }
+        self.plan_delivery(key, claimed.attempts).await
+    }
+
+    fn put_off(&self, claimed: &Claimed, error: PlanError) -> Result<Release, StoreError> {
+        let pause = FIRST_PAUSE.saturating_mul(1 << claimed.attempts.min(10)).min(LONGEST_PAUSE);
+        let pause = error.retry_after().unwrap_or(Duration::ZERO).max(pause);
+        match error {
+            PlanError::Store(StoreError::FencedOff) => Ok(Release::Done),
+            PlanError::Store(error) if !error.is_retryable() => Err(error),
+            error => {
+                let (item, seconds) = (&claimed.key.key, pause.as_secs_f32());
+                tracing::warn!(item, seconds, %error, "planning is put off");
+                Ok(Release::Failed(pause))
+            }
+        }
+    }
+}

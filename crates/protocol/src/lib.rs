@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 /// The run queue as a runner sees it. Adapters: in process, and over HTTP.
 pub trait Dispatcher: Clone + Send + Sync + 'static {
-    /// Takes the next due run, if there is one. A repeated `request` id gets the same answer.
+    /// Takes the next due run, if there is one.
     fn claim(
         &self,
         request: ClaimRequest,
@@ -41,8 +41,6 @@ pub trait Dispatcher: Clone + Send + Sync + 'static {
 pub struct ClaimRequest {
     /// Name of the runner and slot, shown on the run page.
     pub runner: String,
-    /// Unique for one wish.
-    pub request: String,
 }
 
 /// The right to work on a run: what every later message carries.

@@ -80,6 +80,8 @@ pub enum Rule {
         action: MergeRequestAction,
     },
     DraftHeldBack,
+    /// A command named other stacks.
+    NotAsked,
     /// The stack's globs cannot be compiled. Reading a file refuses such globs, so this is about a
     /// config that another version has checked.
     GlobsUnusable {
@@ -126,6 +128,7 @@ impl Rule {
             Self::TagNotListed { tag, globs } => {
                 format!("the tag {tag} does not match {}", listed(globs))
             }
+            Self::NotAsked => "a command asked for other stacks".to_owned(),
             Self::NoMergeRequestRule => "it does not run for merge requests".to_owned(),
             Self::TargetBranchNotListed { branch, globs } => {
                 format!("the target branch {branch} does not match {}", listed(globs))

@@ -68,8 +68,6 @@ pub struct ChangePlanned {
     pub stacks: Vec<StackDecision>,
     /// How many paths the change touches; `None`: could not be told, every path counts as touched.
     pub changed_paths: Option<u64>,
-    /// Raised by `/retest` and `/test`: runs of a lower round do not satisfy the plan.
-    pub round: u32,
     /// Where the statuses go: the posting project.
     pub posting_project: ProjectKey,
     /// Branch, tag, or `refs/merge-requests/N/head`.

@@ -1,0 +1,215 @@
+//! The environment and the deployment of a tracked run.
+
+use std::time::{Duration, Instant};
+
+use aldis_domain::config::Tier;
+use aldis_domain::deployment::{Deployment, Next, next};
+use aldis_domain::event::Event;
+use aldis_domain::event::resource::{
+    DeploymentConfirmed, DeploymentIntended, DeploymentRefused, DeploymentState,
+    EnvironmentConfirmed,
+};
+use aldis_domain::event::run::{Deploys, RunRequested};
+use aldis_domain::id::RunId;
+use aldis_domain::note::QUIET_SECONDS;
+use aldis_domain::run::Run;
+use aldis_domain::stream;
+use aldis_gitlab::{DeploymentPost, DeploymentStatus};
+use aldis_store::{Claimed, Envelope, Release};
+
+use crate::failure::{Failure, failure};
+use crate::{Feedback, FeedbackError, SEND_WITHIN, age_of, fold};
+
+const SEARCH_AGAIN: Duration = Duration::from_secs(5);
+const MOST_STEPS: usize = 8;
+/// Pages of an environment's deployments that are searched, newest first.
+const PAGES: u32 = 3;
+/// Clocks of GitLab and of this machine may differ by this much, in seconds.
+const CLOCK_SKEW: i64 = 300;
+
+/// The deployment a work item is about, and the lease on it.
+struct Target<'a> {
+    claimed: &'a Claimed,
+    stream: String,
+    request: &'a RunRequested,
+    deploys: &'a Deploys,
+}
+
+impl Feedback {
+    pub(crate) async fn deployment(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
+        let Ok(id) = claimed.key.key.parse::<RunId>() else { return Ok(Release::Done) };
+        for _ in 0..MOST_STEPS {
+            let run: Run = fold(&self.store.load(&stream::run(&id)).await?);
+            let Some(request) = &run.request else { return Ok(Release::Done) };
+            let Some(deploys) = &request.deploys else { return Ok(Release::Done) };
+            let target = Target { claimed, stream: stream::deployment(&id), request, deploys };
+            let envelopes = self.store.load(&target.stream).await?;
+            let shown: Deployment = fold(&envelopes);
+            match next(&shown, &run) {
+                Next::Environment => self.environment(&target).await?,
+                Next::Resolve { wanted } => {
+                    if !self.resolve_deployment(&target, &envelopes, shown.id, wanted).await? {
+                        return Ok(Release::Later(SEARCH_AGAIN));
+                    }
+                }
+                Next::Create { state } => self.write_deployment(&target, None, state).await?,
+                Next::Update { id, state } => {
+                    self.write_deployment(&target, Some(id), state).await?
+                }
+                Next::Rest => return Ok(Release::Done),
+            }
+        }
+        Ok(Release::Later(Duration::from_secs(1)))
+    }
+
+    /// The deployment's own call would make an environment without tier and URL.
+    async fn environment(&self, target: &Target<'_>) -> Result<(), FeedbackError> {
+        let wanted = &target.deploys.environment;
+        let environments = self.gitlab.project(target.request.project.id).environments();
+        let known = environments.by_name(&wanted.name).await?;
+        let environment = match known {
+            Some(environment) => environment,
+            None => {
+                let made = environments
+                    .create(&wanted.name, wanted.url.as_deref(), wanted.tier.map(to_gitlab))
+                    .await;
+                match made {
+                    Ok(environment) => environment,
+                    Err(error) => match failure(error) {
+                        Failure::Refused(class, message) => {
+                            // Somebody else may have made it just now.
+                            if let Some(environment) = environments.by_name(&wanted.name).await? {
+                                environment
+                            } else {
+                                let refused = DeploymentRefused { class: Some(class), message };
+                                return Ok(self
+                                    .tell(target.claimed, &target.stream, refused)
+                                    .await?);
+                            }
+                        }
+                        Failure::NotDone(error) | Failure::InDoubt(error) => {
+                            return Err(error.into());
+                        }
+                        Failure::Differs => return Err(FeedbackError::HeldUp),
+                    },
+                }
+            }
+        };
+        let confirmed = EnvironmentConfirmed { environment: environment.id };
+        Ok(self.tell(target.claimed, &target.stream, confirmed).await?)
+    }
+
+    async fn write_deployment(
+        &self,
+        target: &Target<'_>,
+        id: Option<u64>,
+        state: DeploymentState,
+    ) -> Result<(), FeedbackError> {
+        let since = Instant::now();
+        let intended = DeploymentIntended { deployment: id, state, epoch: target.claimed.epoch };
+        self.tell(target.claimed, &target.stream, intended).await?;
+        if since.elapsed() > SEND_WITHIN {
+            return Err(FeedbackError::HeldUp);
+        }
+        let deployments = self.gitlab.project(target.request.project.id).deployments();
+        let answer = match id {
+            Some(id) => deployments.update(id, status(state)).await,
+            None => {
+                let post = DeploymentPost {
+                    environment: &target.deploys.environment.name,
+                    sha: target.request.sha.as_str(),
+                    ref_: &target.deploys.branch,
+                    tag: false,
+                    status: status(state),
+                };
+                deployments.create(&post).await
+            }
+        };
+        let (outcome, put_off): (Event, _) = match answer {
+            Ok(made) => (DeploymentConfirmed { deployment: made.id, state }.into(), None),
+            Err(error) => match failure(error) {
+                Failure::InDoubt(error) => return Err(error.into()),
+                // The state is what somebody else made it; the next step reads it.
+                Failure::Differs => return Ok(()),
+                Failure::Refused(class, message) => {
+                    (DeploymentRefused { class: Some(class), message }.into(), None)
+                }
+                Failure::NotDone(error) => {
+                    let message = error.to_string();
+                    (DeploymentRefused { class: None, message }.into(), Some(error))
+                }
+            },
+        };
+        self.tell(target.claimed, &target.stream, outcome).await?;
+        put_off.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Finds out what became of a write without an answer. False: nothing can be said yet.
+    async fn resolve_deployment(
+        &self,
+        target: &Target<'_>,
+        envelopes: &[Envelope],
+        id: Option<u64>,
+        wanted: DeploymentState,
+    ) -> Result<bool, FeedbackError> {
+        let intended = age_of(envelopes, |e| matches!(e, Event::DeploymentIntended(_)));
+        let age = intended.unwrap_or_default();
+        let deployments = self.gitlab.project(target.request.project.id).deployments();
+        let listed = deployments.list(Some(&target.deploys.environment.name), PAGES).await?;
+        let since = jiff::Timestamp::now().as_second()
+            - i64::try_from(age.as_secs()).unwrap_or(0)
+            - CLOCK_SKEW;
+        let found = listed.iter().find(|d| match id {
+            Some(id) => d.id == id,
+            None => {
+                let ours = d.user.as_ref().is_some_and(|u| u.id == self.own_user);
+                let new = d.created_at.is_none_or(|at| at.as_second() >= since);
+                ours && new
+                    && d.sha == target.request.sha.as_str()
+                    && d.ref_ == target.deploys.branch
+            }
+        });
+        let outcome: Event = match found {
+            Some(found) => {
+                let state = shown_state(&found.status).unwrap_or(wanted);
+                DeploymentConfirmed { deployment: found.id, state }.into()
+            }
+            None if id.is_none() && age.as_secs() < QUIET_SECONDS => return Ok(false),
+            None => {
+                let message = "the answer was lost, and the deployment never came".to_owned();
+                DeploymentRefused { class: None, message }.into()
+            }
+        };
+        self.tell(target.claimed, &target.stream, outcome).await?;
+        Ok(true)
+    }
+}
+
+fn status(state: DeploymentState) -> DeploymentStatus {
+    match state {
+        DeploymentState::Running => DeploymentStatus::Running,
+        DeploymentState::Success => DeploymentStatus::Success,
+        DeploymentState::Failed => DeploymentStatus::Failed,
+        DeploymentState::Canceled => DeploymentStatus::Canceled,
+    }
+}
+
+fn shown_state(status: &str) -> Option<DeploymentState> {
+    Some(match status {
+        "running" => DeploymentState::Running,
+        "success" => DeploymentState::Success,
+        "failed" => DeploymentState::Failed,
+        "canceled" => DeploymentState::Canceled,
+        _ => return None,
+    })
+}
+
+fn to_gitlab(tier: Tier) -> aldis_gitlab::Tier {
+    match tier {
+        Tier::Production => aldis_gitlab::Tier::Production,
+        Tier::Staging => aldis_gitlab::Tier::Staging,
+        Tier::Testing => aldis_gitlab::Tier::Testing,
+        Tier::Development => aldis_gitlab::Tier::Development,
+        Tier::Other => aldis_gitlab::Tier::Other,
+    }
+}

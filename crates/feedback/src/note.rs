@@ -1,0 +1,211 @@
+//! The sticky note of a merge request: made once, then edited in place.
+
+use std::time::{Duration, Instant};
+
+use aldis_domain::change::Change;
+use aldis_domain::event::Event;
+use aldis_domain::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
+use aldis_domain::id::ChangeKey;
+use aldis_domain::note::{self, InDoubt, Links, Next, Note, QUIET_SECONDS};
+use aldis_domain::stream;
+use aldis_gitlab::{Error, Notes};
+use aldis_store::{Claimed, Envelope, Release, sha256_hex};
+
+use crate::failure::{Failure, failure};
+use crate::{Feedback, FeedbackError, SEND_WITHIN, age_of, fold};
+
+/// How often a note is searched for whose creation got no answer.
+const SEARCH_AGAIN: Duration = Duration::from_secs(5);
+const MOST_STEPS: usize = 6;
+
+/// The note a work item is about, and the lease on it.
+struct Sticky<'a> {
+    claimed: &'a Claimed,
+    stream: String,
+    notes: Notes<'a>,
+    marker: String,
+}
+
+impl Feedback {
+    pub(crate) async fn note(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
+        let Ok(key) = claimed.key.key.parse::<ChangeKey>() else { return Ok(Release::Done) };
+        let Some(iid) = key.merge_request() else { return Ok(Release::Done) };
+        let sticky = Sticky {
+            claimed,
+            stream: stream::note(&key),
+            notes: self.gitlab.project(key.project().id).merge_request(iid).notes(),
+            marker: note::marker(&key),
+        };
+        for _ in 0..MOST_STEPS {
+            let envelopes = self.store.load(&sticky.stream).await?;
+            let shown: Note = fold(&envelopes);
+            let body = self.body(&key, &shown).await?;
+            let digest = body.as_ref().map(|body| sha256_hex(body.as_bytes()));
+            match (shown.next(digest.as_deref()), body, digest) {
+                (Next::Resolve(in_doubt), _, _) => {
+                    if !self.resolve_note(&sticky, &envelopes, in_doubt).await? {
+                        return Ok(Release::Later(SEARCH_AGAIN));
+                    }
+                }
+                (Next::Create, Some(body), Some(digest)) => {
+                    self.create_note(&sticky, &body, digest).await?;
+                }
+                (Next::Update { note }, Some(body), Some(digest)) => {
+                    self.update_note(&sticky, note, &body, digest).await?;
+                }
+                _ => return Ok(Release::Done),
+            }
+        }
+        Ok(Release::Later(Duration::from_secs(1)))
+    }
+
+    async fn body(&self, key: &ChangeKey, shown: &Note) -> Result<Option<String>, FeedbackError> {
+        let change: Change = fold(&self.store.load(&stream::change(key)).await?);
+        let planned = change.plans.iter().flat_map(|p| &p.stacks).filter_map(|s| s.run.clone());
+        let mut ids: Vec<_> = planned.collect();
+        ids.sort();
+        ids.dedup();
+        let runs = self.load_runs(ids).await?;
+        let links = Links { base: &self.base_url };
+        Ok(note::body(key, &change, &runs, shown.id.is_some(), links))
+    }
+
+    async fn create_note(
+        &self,
+        sticky: &Sticky<'_>,
+        body: &str,
+        digest: String,
+    ) -> Result<(), FeedbackError> {
+        let since = self.intend_note(sticky, None, &digest).await?;
+        if since.elapsed() > SEND_WITHIN {
+            return Err(FeedbackError::HeldUp);
+        }
+        match sticky.notes.create(body).await {
+            Ok(made) => {
+                self.tell(sticky.claimed, &sticky.stream, NoteConfirmed { note: made.id, digest })
+                    .await?;
+                self.heal(sticky).await?;
+                Ok(())
+            }
+            Err(error) => self.note_failed(sticky, error, false).await,
+        }
+    }
+
+    async fn update_note(
+        &self,
+        sticky: &Sticky<'_>,
+        id: u64,
+        body: &str,
+        digest: String,
+    ) -> Result<(), FeedbackError> {
+        let since = self.intend_note(sticky, Some(id), &digest).await?;
+        if since.elapsed() > SEND_WITHIN {
+            return Err(FeedbackError::HeldUp);
+        }
+        match sticky.notes.update(id, body).await {
+            Ok(_) => Ok(self
+                .tell(sticky.claimed, &sticky.stream, NoteConfirmed { note: id, digest })
+                .await?),
+            Err(error) => {
+                let gone = matches!(error, Error::NotFound(_));
+                self.note_failed(sticky, error, gone).await
+            }
+        }
+    }
+
+    async fn intend_note(
+        &self,
+        sticky: &Sticky<'_>,
+        note: Option<u64>,
+        digest: &str,
+    ) -> Result<Instant, FeedbackError> {
+        let since = Instant::now();
+        let intended =
+            NoteIntended { note, digest: digest.to_owned(), epoch: sticky.claimed.epoch };
+        self.tell(sticky.claimed, &sticky.stream, intended).await?;
+        Ok(since)
+    }
+
+    /// `gone`: the note we had is not there any more.
+    async fn note_failed(
+        &self,
+        sticky: &Sticky<'_>,
+        error: Error,
+        gone: bool,
+    ) -> Result<(), FeedbackError> {
+        let (class, message, put_off) = match failure(error) {
+            Failure::InDoubt(error) => return Err(error.into()),
+            Failure::Refused(_, message) if gone => (None, message, None),
+            Failure::Refused(class, message) => (Some(class), message, None),
+            Failure::NotDone(error) => (None, error.to_string(), Some(error)),
+            Failure::Differs => (None, "the note changed meanwhile".to_owned(), None),
+        };
+        self.tell(sticky.claimed, &sticky.stream, NoteRefused { class, gone, message }).await?;
+        put_off.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Finds out what became of a write without an answer. False: nothing can be said yet.
+    async fn resolve_note(
+        &self,
+        sticky: &Sticky<'_>,
+        envelopes: &[Envelope],
+        in_doubt: InDoubt,
+    ) -> Result<bool, FeedbackError> {
+        let found = self.own_notes(sticky).await?;
+        // An edit may be repeated at once: the same body twice is one body.
+        let outcome: Event = match (in_doubt.note, found.first()) {
+            (Some(note), _) if !found.iter().any(|(id, _)| *id == note) => NoteRefused {
+                class: None,
+                gone: true,
+                message: "the note is no longer there".to_owned(),
+            }
+            .into(),
+            (Some(note), _) => {
+                let body = found.iter().find(|(id, _)| *id == note).map(|(_, body)| body.as_str());
+                let digest = sha256_hex(body.unwrap_or_default().as_bytes());
+                NoteConfirmed { note, digest }.into()
+            }
+            (None, Some((note, body))) => {
+                NoteConfirmed { note: *note, digest: sha256_hex(body.as_bytes()) }.into()
+            }
+            (None, None) => {
+                let intended = age_of(envelopes, |e| matches!(e, Event::NoteIntended(_)));
+                if intended.is_some_and(|age| age.as_secs() < QUIET_SECONDS) {
+                    return Ok(false);
+                }
+                let message = "the answer was lost, and the note never came".to_owned();
+                NoteRefused { class: None, gone: false, message }.into()
+            }
+        };
+        self.tell(sticky.claimed, &sticky.stream, outcome).await?;
+        self.heal(sticky).await?;
+        Ok(true)
+    }
+
+    /// Leaves one note of ours: the oldest.
+    async fn heal(&self, sticky: &Sticky<'_>) -> Result<(), FeedbackError> {
+        for (note, _) in self.own_notes(sticky).await?.into_iter().skip(1) {
+            match sticky.notes.delete(note).await {
+                Ok(()) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes with our marker on their first line, by ourselves, oldest first. Anybody may paste a
+    /// marker.
+    async fn own_notes(&self, sticky: &Sticky<'_>) -> Result<Vec<(u64, String)>, FeedbackError> {
+        let notes = match sticky.notes.list().await {
+            Err(Error::NotFound(_)) => Vec::new(),
+            other => other?,
+        };
+        let own = notes.into_iter().filter(|note| {
+            let by_us = note.author.as_ref().is_some_and(|a| a.id == self.own_user);
+            by_us && note.body.lines().next() == Some(sticky.marker.as_str())
+        });
+        let mut own: Vec<_> = own.map(|note| (note.id, note.body)).collect();
+        own.sort_by_key(|(id, _)| *id);
+        Ok(own)
+    }
+}

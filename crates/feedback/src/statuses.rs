@@ -1,0 +1,235 @@
+//! The statuses of one commit: one writer at a time, in the order that the barrier asks for.
+
+use std::time::{Duration, Instant};
+
+use aldis_domain::event::Event;
+use aldis_domain::event::resource::{
+    PipelineSeen, PipelinesSeen, StatusOutcome, StatusState, StatusWrite, StatusesIntended,
+    StatusesSettled,
+};
+use aldis_domain::id::{ProjectKey, Sha};
+use aldis_domain::statuses::{Knowledge, Next, Statuses, Visible, next, settle};
+use aldis_domain::stream;
+use aldis_gitlab::{Error, PipelineQuery, StatusPost, StatusQuery};
+use aldis_store::{Claimed, Envelope, Release};
+
+use crate::failure::{Failure, failure};
+use crate::{Feedback, FeedbackError, SEND_WITHIN, age, fold};
+
+/// Steps after which somebody else gets a turn.
+const MOST_STEPS: usize = 12;
+
+/// The commit a work item is about, and the lease on it.
+struct Commit<'a> {
+    claimed: &'a Claimed,
+    stream: String,
+    project: ProjectKey,
+    sha: Sha,
+}
+
+impl Feedback {
+    pub(crate) async fn statuses(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
+        let Some((project, sha)) = stream::parse_statuses_key(&claimed.key.key) else {
+            return Ok(Release::Done);
+        };
+        let commit = Commit { claimed, stream: stream::statuses(project, &sha), project, sha };
+        let mut knowledge = Knowledge::default();
+        for _ in 0..MOST_STEPS {
+            let envelopes = self.store.load(&commit.stream).await?;
+            let statuses: Statuses = fold(&envelopes);
+            let runs = self.load_runs(statuses.runs()).await?;
+            knowledge.first_status_age = first_status_age(&envelopes);
+            match next(&statuses, &runs, knowledge) {
+                Next::Resolve => {
+                    self.resolve(&commit, &statuses).await?;
+                }
+                Next::ReadPipelines => {
+                    self.read_pipelines(&commit).await?;
+                    knowledge.pipelines_read = true;
+                }
+                Next::Write(writes) => {
+                    knowledge.pipelines_read = false;
+                    self.write(&commit, &statuses, writes).await?;
+                }
+                Next::Rest { look_again: None } => return Ok(Release::Done),
+                Next::Rest { look_again: Some(seconds) } => {
+                    return Ok(Release::Later(Duration::from_secs(seconds)));
+                }
+            }
+        }
+        Ok(Release::Later(Duration::ZERO))
+    }
+
+    async fn write(
+        &self,
+        commit: &Commit<'_>,
+        statuses: &Statuses,
+        writes: Vec<StatusWrite>,
+    ) -> Result<(), FeedbackError> {
+        let intended_at = Instant::now();
+        let intended = StatusesIntended { writes: writes.clone(), epoch: commit.claimed.epoch };
+        self.tell(commit.claimed, &commit.stream, intended).await?;
+        let mut outcomes: Vec<StatusOutcome> = Vec::with_capacity(writes.len());
+        let mut put_off = None;
+        for write in &writes {
+            if intended_at.elapsed() > SEND_WITHIN {
+                put_off = Some(FeedbackError::HeldUp);
+            }
+            if put_off.is_some() {
+                outcomes.push(StatusOutcome::NotDone);
+                continue;
+            }
+            match self.post(commit, statuses, write).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(Failure::NotDone(error)) => {
+                    outcomes.push(StatusOutcome::NotDone);
+                    put_off = Some(error.into());
+                }
+                // What GitLab shows tells of this write and of those before it.
+                Err(Failure::InDoubt(error)) => return Err(error.into()),
+                Err(Failure::Differs) => outcomes.push(self.compare(commit, write).await?),
+                Err(Failure::Refused(class, message)) => {
+                    outcomes.push(StatusOutcome::Refused { class, message });
+                }
+            }
+        }
+        self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes }).await?;
+        put_off.map_or(Ok(()), Err)
+    }
+
+    async fn post(
+        &self,
+        commit: &Commit<'_>,
+        statuses: &Statuses,
+        write: &StatusWrite,
+    ) -> Result<StatusOutcome, Failure> {
+        let url = self.target_url(statuses, write);
+        let post = StatusPost {
+            state: to_gitlab(write.state),
+            name: &write.name,
+            // A pinned pipeline has a ref of its own; another one beside it is 404.
+            ref_: if write.pipeline.is_none() { Some(&write.lane) } else { None },
+            target_url: Some(&url),
+            description: Some(&write.description),
+            pipeline_id: write.pipeline,
+            coverage: None,
+        };
+        let project = self.gitlab.project(commit.project.id);
+        match project.statuses(commit.sha.as_str()).create(&post).await {
+            Ok(status) => Ok(StatusOutcome::Confirmed {
+                pipeline: status.pipeline_id.or(write.pipeline).unwrap_or_default(),
+                job: status.id,
+            }),
+            Err(Error::NotFound(_)) if write.pipeline.is_some() => Ok(StatusOutcome::HomeGone),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// A stack's line leads to its run, the aggregate to the change that was decided.
+    fn target_url(&self, statuses: &Statuses, write: &StatusWrite) -> String {
+        let base = &self.base_url;
+        if let Some(run) = &write.run {
+            return format!("{base}/runs/{run}");
+        }
+        let subscribers = statuses.lanes.get(&write.lane).map(|lane| &lane.subscribers);
+        let mut changes: Vec<_> =
+            subscribers.into_iter().flatten().map(|(change, _)| change).collect();
+        changes.sort_by_key(|change| change.merge_request().is_none());
+        match changes.first() {
+            Some(change) => format!("{base}/changes/{}", change.to_string().replace('/', "%2F")),
+            None => base.clone(),
+        }
+    }
+
+    async fn resolve(&self, commit: &Commit<'_>, statuses: &Statuses) -> Result<(), FeedbackError> {
+        let writes = statuses.in_doubt.as_deref().unwrap_or_default();
+        let visible = self.visible(commit).await?;
+        let outcomes = settle(writes, &visible);
+        Ok(self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes }).await?)
+    }
+
+    async fn compare(
+        &self,
+        commit: &Commit<'_>,
+        write: &StatusWrite,
+    ) -> Result<StatusOutcome, FeedbackError> {
+        let visible = self.visible(commit).await?;
+        let outcome = settle(std::slice::from_ref(write), &visible).into_iter().next();
+        Ok(outcome.unwrap_or(StatusOutcome::NotDone))
+    }
+
+    /// Our own lines of the commit as GitLab shows them now.
+    async fn visible(&self, commit: &Commit<'_>) -> Result<Vec<Visible>, FeedbackError> {
+        let project = self.gitlab.project(commit.project.id);
+        let listed = project.statuses(commit.sha.as_str()).list(&StatusQuery::default()).await;
+        let listed = match listed {
+            Err(Error::NotFound(_)) => Vec::new(),
+            other => other?,
+        };
+        let own =
+            listed.into_iter().filter(|s| s.author.as_ref().is_some_and(|a| a.id == self.own_user));
+        Ok(own
+            .filter_map(|status| {
+                Some(Visible {
+                    job: status.id,
+                    pipeline: status.pipeline_id?,
+                    lane: status.ref_.unwrap_or_default(),
+                    name: status.name,
+                    state: from_gitlab(&status.status)?,
+                    description: status.description.unwrap_or_default(),
+                })
+            })
+            .collect())
+    }
+
+    async fn read_pipelines(&self, commit: &Commit<'_>) -> Result<(), FeedbackError> {
+        let query = PipelineQuery { sha: Some(commit.sha.as_str()), ref_: None };
+        let listed = match self.gitlab.project(commit.project.id).pipelines(&query).await {
+            Err(Error::NotFound(_) | Error::Forbidden { .. }) => Vec::new(),
+            other => other?,
+        };
+        let pipelines = listed
+            .into_iter()
+            .map(|p| PipelineSeen { id: p.id, name: p.ref_, source: p.source.unwrap_or_default() })
+            .collect();
+        let (project, sha) = (commit.project, commit.sha.clone());
+        let seen = PipelinesSeen { project, sha, read: true, pipelines };
+        Ok(self.tell(commit.claimed, &commit.stream, seen).await?)
+    }
+}
+
+fn first_status_age(envelopes: &[Envelope]) -> Option<u64> {
+    let confirmed = |event: &Event| match event {
+        Event::StatusesSettled(settled) => {
+            settled.outcomes.iter().any(|o| matches!(o, StatusOutcome::Confirmed { .. }))
+        }
+        _ => false,
+    };
+    let first = envelopes.iter().find(|e| e.event().is_ok_and(|event| confirmed(&event)))?;
+    Some(age(first).as_secs())
+}
+
+fn to_gitlab(state: StatusState) -> aldis_gitlab::StatusState {
+    use aldis_gitlab::StatusState as Theirs;
+    match state {
+        StatusState::Pending => Theirs::Pending,
+        StatusState::Running => Theirs::Running,
+        StatusState::Success => Theirs::Success,
+        StatusState::Failed => Theirs::Failed,
+        StatusState::Canceled => Theirs::Canceled,
+        StatusState::Skipped => Theirs::Skipped,
+    }
+}
+
+/// `None`: a state that no status of ours can have.
+fn from_gitlab(state: &str) -> Option<StatusState> {
+    Some(match state {
+        "pending" | "created" | "waiting_for_resource" | "preparing" => StatusState::Pending,
+        "running" => StatusState::Running,
+        "success" => StatusState::Success,
+        "failed" => StatusState::Failed,
+        "canceled" => StatusState::Canceled,
+        "skipped" => StatusState::Skipped,
+        _ => return None,
+    })
+}

@@ -1,0 +1,102 @@
+//! The first status, from the log alone: a project whose last plan found a config gets its
+//! aggregate status before GitLab is asked anything.
+
+use aldis_domain::config::read;
+use aldis_domain::event::resource::LaneAdmitted;
+use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
+use aldis_domain::statuses::Statuses;
+use aldis_domain::stream;
+use aldis_domain::trigger::{MergeRequestAction, Trigger};
+use aldis_store::{Meta, transact};
+
+use crate::plan::DEFAULT_STATUS;
+use crate::{PlanError, Planner};
+
+/// What a delivery announces: a commit that will probably be planned.
+pub(crate) struct Announced {
+    pub(crate) change: ChangeKey,
+    pub(crate) project: ProjectKey,
+    pub(crate) sha: Sha,
+    pub(crate) lane: String,
+}
+
+/// The commit a trigger is about, if a status may be posted on its word. A fork's may not: where
+/// its statuses go takes looking.
+pub(crate) fn announced(trigger: &Trigger) -> Option<Announced> {
+    let change = trigger.change()?;
+    match trigger {
+        Trigger::Push(push) | Trigger::Tag(push) => Some(Announced {
+            change,
+            project: push.project,
+            sha: push.after.clone()?,
+            lane: short_name(&push.name).to_owned(),
+        }),
+        Trigger::MergeRequest(mr) => {
+            let asks = !matches!(
+                mr.action,
+                MergeRequestAction::Closed
+                    | MergeRequestAction::Merged
+                    | MergeRequestAction::Edited
+                    | MergeRequestAction::Labeled
+            );
+            let own = mr.source_project == Some(mr.project.id);
+            let sha = mr.head.clone().filter(|_| asks && own)?;
+            Some(Announced { change, project: mr.project, sha, lane: mr.source_branch.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// A branch or tag without `refs/heads/` or `refs/tags/`.
+pub(crate) fn short_name(name: &str) -> &str {
+    let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
+    short.unwrap_or(name)
+}
+
+impl Planner {
+    /// The aggregate's name, if the project has a config: by the log, on first contact by one read.
+    async fn promised(&self, announced: &Announced) -> Result<Option<String>, PlanError> {
+        if let Some(known) = self.known_project(announced.project).await?.0 {
+            return Ok(known.aggregate.filter(|_| known.configured));
+        }
+        let file = match self.config_file(announced.project, announced.sha.as_str()).await {
+            Ok(file) => file,
+            // Whether the project can be read at all is told when it is planned.
+            Err(PlanError::GitLab(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(match file.map(|file| read(&file)) {
+            None => None,
+            Some(Ok((config, _))) => config.status.aggregate,
+            Some(Err(_)) => Some(DEFAULT_STATUS.to_owned()),
+        })
+    }
+
+    /// Lets the aggregate status be posted at once, if the project is known to have a config.
+    pub(crate) async fn admit(&self, trigger: &Trigger, meta: &Meta) -> Result<(), PlanError> {
+        let Some(announced) = announced(trigger) else { return Ok(()) };
+        let Some(aggregate) = self.promised(&announced).await? else { return Ok(()) };
+        let name = stream::statuses(announced.project, &announced.sha);
+        transact!(self.store, meta.clone(), unit => {
+            let statuses: Statuses = unit.fold(&name).await?;
+            let subscriber = statuses
+                .lanes
+                .get(&announced.lane)
+                .and_then(|lane| lane.subscribers.get(&announced.change));
+            if subscriber.is_some_and(|s| s.ended.is_none()) {
+                return Ok(());
+            }
+            unit.append(
+                &name,
+                LaneAdmitted {
+                    project: announced.project,
+                    sha: announced.sha.clone(),
+                    lane: announced.lane.clone(),
+                    change: announced.change.clone(),
+                    aggregate: aggregate.clone(),
+                },
+            );
+            Ok::<_, PlanError>(())
+        })
+    }
+}

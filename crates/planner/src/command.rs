@@ -1,0 +1,162 @@
+//! Comment commands: done or refused once per note and command, with the reason kept.
+
+use aldis_bus::Topic;
+use aldis_domain::change::{Change, DEVELOPER, command_key};
+use aldis_domain::event::EndReason;
+use aldis_domain::event::change::CommandHandled;
+use aldis_domain::event::delivery::{DeliveryPlan, DeliveryVerdict};
+use aldis_domain::id::ChangeKey;
+use aldis_domain::run::{Run, RunCommand, decide};
+use aldis_domain::stream;
+use aldis_domain::trigger::{Command, NoteTrigger};
+use aldis_store::transact;
+
+use crate::delivery::ignored;
+use crate::plan::{Asked, Source};
+use crate::{PlanError, Planner};
+
+type Decided = (DeliveryVerdict, Vec<DeliveryPlan>);
+
+impl Planner {
+    pub(crate) async fn decide_note(
+        &self,
+        note: &NoteTrigger,
+        source: &Source,
+    ) -> Result<Decided, PlanError> {
+        let Some(iid) = note.merge_request else {
+            return Ok(ignored("the comment is not on a merge request"));
+        };
+        if note.actor == self.own_user {
+            return Ok(ignored("the comment is our own"));
+        }
+        if note.system || !note.created {
+            return Ok(ignored("only a new comment of a person is read for commands"));
+        }
+        if note.commands.is_empty() {
+            return Ok(ignored("the comment holds no command"));
+        }
+        let key = ChangeKey::MergeRequest { project: note.project, iid };
+        let level = self.access_level(note.project, note.actor).await?;
+        let mut plans = Vec::new();
+        let mut told = Vec::new();
+        for command in &note.commands {
+            let word = command_key(command);
+            if self.change(&key).await?.commands.contains(&(note.note, word.clone())) {
+                told.push(format!("/{word}: done before"));
+                continue;
+            }
+            let refused = match self.refusal(&key, command, level).await? {
+                Some(reason) => Some(reason),
+                None => self.carry_out(&key, command, note.actor, source, &mut plans).await?,
+            };
+            told.push(match &refused {
+                None => format!("/{word}: done"),
+                Some(reason) => format!("/{word}: refused, {reason}"),
+            });
+            self.keep(&key, note, command, level, refused, source).await?;
+        }
+        Ok((DeliveryVerdict::Command { reason: told.join("; ") }, plans))
+    }
+
+    /// Why the command is not done, by the actor's rights as GitLab tells them now.
+    async fn refusal(
+        &self,
+        key: &ChangeKey,
+        command: &Command,
+        level: u32,
+    ) -> Result<Option<String>, PlanError> {
+        if matches!(command, Command::Help) {
+            return Ok(None);
+        }
+        if level < DEVELOPER {
+            return Ok(Some("it takes the Developer role".to_owned()));
+        }
+        let Command::Test { stacks } = command else { return Ok(None) };
+        let Some(head) = self.change(key).await?.head else { return Ok(None) };
+        let file = self.config_file(key.project(), head.as_str()).await?;
+        let known: Vec<String> = match file.map(|f| aldis_domain::config::read(&f)) {
+            Some(Ok((config, _))) => config.stacks.keys().cloned().collect(),
+            _ => return Ok(None),
+        };
+        let unknown: Vec<&str> =
+            stacks.iter().filter(|s| !known.contains(s)).map(String::as_str).collect();
+        Ok((!unknown.is_empty()).then(|| {
+            format!("there is no stack {}; the stacks are {}", unknown.join(", "), known.join(", "))
+        }))
+    }
+
+    async fn carry_out(
+        &self,
+        key: &ChangeKey,
+        command: &Command,
+        actor: u64,
+        source: &Source,
+        plans: &mut Vec<DeliveryPlan>,
+    ) -> Result<Option<String>, PlanError> {
+        let asked = match command {
+            Command::Help => return Ok(None),
+            Command::Cancel => {
+                self.cancel_runs(key, actor, source).await?;
+                return Ok(None);
+            }
+            Command::Retest => Asked::Retest,
+            Command::Test { stacks } => Asked::Test(stacks.clone()),
+        };
+        match self.plan_merge_request(key, asked, source).await? {
+            Some(plan) => {
+                plans.push(plan);
+                Ok(None)
+            }
+            None => Ok(Some("the merge request is not open".to_owned())),
+        }
+    }
+
+    async fn cancel_runs(
+        &self,
+        key: &ChangeKey,
+        actor: u64,
+        source: &Source,
+    ) -> Result<(), PlanError> {
+        let name = stream::change(key);
+        transact!(self.store, source.meta.clone(), unit => {
+            let change: Change = unit.fold(&name).await?;
+            for id in change.plan().into_iter().flat_map(|p| &p.stacks).filter_map(|s| s.run.as_ref()) {
+                let stream = stream::run(id);
+                let run: Run = unit.fold(&stream).await?;
+                let cancel = RunCommand::Cancel { reason: EndReason::Asked { by: actor } };
+                for event in decide(&run, cancel)? {
+                    unit.append(&stream, event);
+                }
+            }
+            Ok::<_, PlanError>(())
+        })?;
+        self.bus.hint(Topic::Cancel);
+        Ok(())
+    }
+
+    async fn keep(
+        &self,
+        key: &ChangeKey,
+        note: &NoteTrigger,
+        command: &Command,
+        level: u32,
+        refused: Option<String>,
+        source: &Source,
+    ) -> Result<(), PlanError> {
+        let name = stream::change(key);
+        transact!(self.store, source.meta.clone(), unit => {
+            let change: Change = unit.fold(&name).await?;
+            if !change.commands.contains(&(note.note, command_key(command))) {
+                let handled = CommandHandled {
+                    note: note.note,
+                    command: command.clone(),
+                    actor: note.actor,
+                    access_level: level,
+                    refused: refused.clone(),
+                };
+                unit.append(&name, handled);
+            }
+            Ok(())
+        })
+    }
+}

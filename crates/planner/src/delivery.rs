@@ -1,0 +1,252 @@
+//! One delivery: what it means, what is planned because of it, and the record of that.
+
+use std::time::Duration;
+
+use aldis_domain::change::Change;
+use aldis_domain::event::delivery::{
+    DeliveryDecided, DeliveryPlan, DeliveryReceived, DeliveryVerdict,
+};
+use aldis_domain::event::resource::PipelinesSeen;
+use aldis_domain::event::{EndReason, Event};
+use aldis_domain::fold::Fold;
+use aldis_domain::id::{ChangeKey, Sha};
+use aldis_domain::statuses::Statuses;
+use aldis_domain::stream;
+use aldis_domain::trigger::{
+    MergeRequestAction, MergeRequestTrigger, PipelineTrigger, Push, Trigger,
+};
+use aldis_gitlab::{MergeRequestQuery, MergeRequestState};
+use aldis_store::{Meta, StoreError, transact};
+
+use crate::admit::announced;
+use crate::plan::{Asked, Source};
+use crate::{PlanError, Planner};
+
+/// How soon a merge request is looked at again whose head GitLab has not filled in yet.
+const PREPARING: Duration = Duration::from_secs(1);
+
+/// A delivery as its stream tells it.
+#[derive(Default)]
+struct Delivery {
+    received: Option<DeliveryReceived>,
+    decided: bool,
+}
+
+impl Fold for Delivery {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::DeliveryReceived(received) => self.received = Some(received.clone()),
+            Event::DeliveryDecided(_) => self.decided = true,
+            _ => {}
+        }
+    }
+}
+
+/// What a delivery came to.
+type Decided = (DeliveryVerdict, Vec<DeliveryPlan>);
+
+/// Why a delivery asks for no work.
+pub(crate) fn ignored(reason: impl Into<String>) -> Decided {
+    (DeliveryVerdict::Ignored { reason: reason.into() }, Vec::new())
+}
+
+impl Planner {
+    pub(crate) async fn plan_delivery(&self, name: &str, tries: u32) -> Result<(), PlanError> {
+        let envelopes = self.store.load(name).await?;
+        let mut delivery = Delivery::default();
+        for event in envelopes.iter().filter_map(|e| e.event().ok()) {
+            delivery.apply(&event);
+        }
+        let (Some(received), Some(first)) = (delivery.received, envelopes.first()) else {
+            return Ok(());
+        };
+        if delivery.decided {
+            return Ok(());
+        }
+        let meta = Meta::caused_by("planner", first);
+        self.admit(&received.trigger, &meta).await?;
+        let source = Source { meta: meta.clone(), delivery: Some(name.to_owned()), tries };
+        let (verdict, plans) = match self.decide(&received.trigger, &source).await {
+            Ok(decided) => decided,
+            Err(PlanError::GitLab(
+                error @ (aldis_gitlab::Error::NotFound(_) | aldis_gitlab::Error::Forbidden { .. }),
+            )) => {
+                self.retract(&received.trigger, None, &meta).await?;
+                let project = received.trigger.project();
+                (DeliveryVerdict::Unreadable { project, reason: error.to_string() }, Vec::new())
+            }
+            Err(error) => return Err(error),
+        };
+        self.record(name, meta, DeliveryDecided { verdict, plans }).await
+    }
+
+    async fn record(
+        &self,
+        name: &str,
+        meta: Meta,
+        decided: DeliveryDecided,
+    ) -> Result<(), PlanError> {
+        transact!(self.store, meta, unit => {
+            let delivery: Delivery = unit.fold(name).await?;
+            if !delivery.decided {
+                unit.append(name, decided.clone());
+            }
+            Ok(())
+        })
+    }
+
+    async fn decide(&self, trigger: &Trigger, source: &Source) -> Result<Decided, PlanError> {
+        match trigger {
+            Trigger::Push(push) => self.decide_push(push, source).await,
+            Trigger::Tag(push) => self.decide_tag(push, source).await,
+            Trigger::MergeRequest(mr) => self.decide_merge_request(mr, source).await,
+            Trigger::Note(note) => self.decide_note(note, source).await,
+            Trigger::Pipeline(pipeline) => self.decide_pipeline(pipeline, source).await,
+            Trigger::Other { event } => Ok(ignored(format!("nothing is done for {event}"))),
+        }
+    }
+
+    /// A branch moved. Its head as it is now is planned, and every open merge request from it.
+    async fn decide_push(&self, push: &Push, source: &Source) -> Result<Decided, PlanError> {
+        let change = ChangeKey::Ref { project: push.project, name: push.name.clone() };
+        let branch = crate::admit::short_name(&push.name);
+        let project = self.project(push.project).await?;
+        let head = self.gitlab.project(push.project.id).branch(branch).await?;
+        let Some(head) = head.and_then(|b| b.commit.id.parse::<Sha>().ok()) else {
+            self.end_change(&change, EndReason::Deleted, source).await?;
+            self.retract(&Trigger::Push(push.clone()), None, &source.meta).await?;
+            return Ok((DeliveryVerdict::Ended, Vec::new()));
+        };
+        let before = if push.after.as_ref() == Some(&head) { push.before.clone() } else { None };
+        let asked = Asked::Push { before, skip: push.skip_ci };
+        let mut plans = vec![self.plan_ref(&change, &project, &head, asked, source).await?];
+        let query = MergeRequestQuery {
+            source_branch: Some(branch),
+            state: Some(MergeRequestState::Opened),
+            source_project: None,
+        };
+        for mr in self.gitlab.project(push.project.id).merge_requests(&query).await? {
+            if mr.source_project_id == Some(push.project.id) {
+                let change = ChangeKey::MergeRequest { project: push.project, iid: mr.iid };
+                plans.extend(self.plan_merge_request(&change, Asked::HeadMoved, source).await?);
+            }
+        }
+        self.retract(&Trigger::Push(push.clone()), Some(&head), &source.meta).await?;
+        Ok((DeliveryVerdict::Planned, plans))
+    }
+
+    async fn decide_tag(&self, push: &Push, source: &Source) -> Result<Decided, PlanError> {
+        let change = ChangeKey::Ref { project: push.project, name: push.name.clone() };
+        let Some(told) = push.after.clone() else {
+            self.end_change(&change, EndReason::Deleted, source).await?;
+            return Ok((DeliveryVerdict::Ended, Vec::new()));
+        };
+        let project = self.project(push.project).await?;
+        let commit =
+            crate::error::found(self.gitlab.project(push.project.id).commit(&push.name).await)?;
+        let Some(head) = commit.and_then(|c| c.id.parse::<Sha>().ok()) else {
+            self.end_change(&change, EndReason::Deleted, source).await?;
+            self.retract(&Trigger::Tag(push.clone()), None, &source.meta).await?;
+            return Ok((DeliveryVerdict::Ended, Vec::new()));
+        };
+        let plan = self.plan_ref(&change, &project, &head, Asked::Tag, source).await?;
+        if head != told {
+            self.retract(&Trigger::Tag(push.clone()), Some(&head), &source.meta).await?;
+        }
+        Ok((DeliveryVerdict::Planned, vec![plan]))
+    }
+
+    async fn decide_merge_request(
+        &self,
+        mr: &MergeRequestTrigger,
+        source: &Source,
+    ) -> Result<Decided, PlanError> {
+        if matches!(mr.action, MergeRequestAction::Edited | MergeRequestAction::Labeled) {
+            return Ok(ignored("the code, the target and the draft state are as before"));
+        }
+        let change = ChangeKey::MergeRequest { project: mr.project, iid: mr.iid };
+        let plan = self.plan_merge_request(&change, Asked::MergeRequest(mr.action), source).await?;
+        let head = plan.as_ref().map(|plan| plan.sha.clone());
+        self.retract(&Trigger::MergeRequest(mr.clone()), head.as_ref(), &source.meta).await?;
+        Ok(match plan {
+            Some(plan) => (DeliveryVerdict::Planned, vec![plan]),
+            None => (DeliveryVerdict::Ended, Vec::new()),
+        })
+    }
+
+    /// Plans a merge request as GitLab describes it now; `None`: it is over, and was ended here.
+    pub(crate) async fn plan_merge_request(
+        &self,
+        change: &ChangeKey,
+        asked: Asked,
+        source: &Source,
+    ) -> Result<Option<DeliveryPlan>, PlanError> {
+        let (key, Some(iid)) = (change.project(), change.merge_request()) else { return Ok(None) };
+        let project = self.project(key).await?;
+        let answer = self.gitlab.project(key.id).merge_request(iid).get().await;
+        let Some(mr) = crate::error::found(answer)? else {
+            self.end_change(change, EndReason::Deleted, source).await?;
+            return Ok(None);
+        };
+        if mr.state != MergeRequestState::Opened.as_str() {
+            let merged = mr.state == MergeRequestState::Merged.as_str();
+            let reason = if merged { EndReason::Merged } else { EndReason::Closed };
+            self.end_change(change, reason, source).await?;
+            return Ok(None);
+        }
+        let Some(head) = mr.sha.as_deref().and_then(|sha| sha.parse::<Sha>().ok()) else {
+            return Err(PlanError::NotReady(PREPARING));
+        };
+        let plan = self.plan_opened(change, &project, &mr, &head, asked, source).await?;
+        Ok(Some(plan))
+    }
+
+    /// A commit that was promised a status and is not the head after all: its lane ends.
+    pub(crate) async fn retract(
+        &self,
+        trigger: &Trigger,
+        head: Option<&Sha>,
+        meta: &Meta,
+    ) -> Result<(), StoreError> {
+        let Some(announced) = announced(trigger).filter(|a| head != Some(&a.sha)) else {
+            return Ok(());
+        };
+        let reason = head.map_or(EndReason::Stale, |by| EndReason::Superseded { by: by.clone() });
+        self.end_lane(announced.project, &announced.sha, &announced.change, &reason, meta).await
+    }
+
+    /// GitLab made or moved a pipeline: the statuses of its commit look for their home again.
+    async fn decide_pipeline(
+        &self,
+        seen: &PipelineTrigger,
+        source: &Source,
+    ) -> Result<Decided, PlanError> {
+        if seen.source == "external" {
+            return Ok(ignored("the pipeline is made of commit statuses"));
+        }
+        let name = stream::statuses(seen.project, &seen.sha);
+        let ours = transact!(self.store, source.meta.clone(), unit => {
+            let statuses: Statuses = unit.fold(&name).await?;
+            let known = statuses.lanes.values().any(|lane| {
+                lane.home == Some(seen.pipeline) || lane.former.contains(&seen.pipeline)
+            });
+            let ours = !statuses.lanes.is_empty() && !known;
+            if ours && !statuses.pipelines_stale {
+                let (project, sha) = (seen.project, seen.sha.clone());
+                let news = PipelinesSeen { project, sha, read: false, pipelines: Vec::new() };
+                unit.append(&name, news);
+            }
+            Ok::<_, StoreError>(ours)
+        })?;
+        if ours {
+            Ok((DeliveryVerdict::Noted, Vec::new()))
+        } else {
+            Ok(ignored("no status of ours looks for another home"))
+        }
+    }
+
+    /// The change as the log knows it.
+    pub(crate) async fn change(&self, key: &ChangeKey) -> Result<Change, StoreError> {
+        self.store.fold(&stream::change(key)).await
+    }
+}

@@ -1,0 +1,251 @@
+//! Facts from GitLab that a plan is made of.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aldis_domain::change::{ConfigFound, DEVELOPER, asks_to_skip, trust};
+use aldis_domain::config::{Config, effective, read};
+use aldis_domain::event::change::{ConfigBasis, MergeRequestFacts, Trust};
+use aldis_domain::id::{ProjectKey, Sha};
+use aldis_gitlab::{FileChange, MergeRequest};
+
+use crate::project::Project;
+use crate::{PlanError, Planner};
+
+/// The config file's name at the repository's root.
+pub(crate) const CONFIG_FILE: &str = ".aldis.yml";
+/// More is not read: the reader refuses files over 256 KiB, and says so.
+const CONFIG_LIMIT: usize = 300 * 1024;
+const REMEMBERED_FILES: usize = 64;
+
+/// Config files by commit. A file at a commit never changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Files(Arc<Mutex<VecDeque<((ProjectKey, Sha), Option<Vec<u8>>)>>>);
+
+/// Everything that was read for one head.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) head: Sha,
+    pub(crate) merge_request: Option<MergeRequestFacts>,
+    pub(crate) trust: Trust,
+    pub(crate) access_level: u32,
+    pub(crate) config: ConfigFound,
+    pub(crate) basis: ConfigBasis,
+    /// `None`: not known, every path counts as touched.
+    pub(crate) changed: Option<Vec<String>>,
+    pub(crate) skip: bool,
+    pub(crate) posting_project: ProjectKey,
+    pub(crate) lane: String,
+    pub(crate) git_ref: String,
+    pub(crate) default_branch: String,
+}
+
+impl Planner {
+    /// The config file at a commit, or at a branch; `None`: there is none.
+    pub(crate) async fn config_file(
+        &self,
+        project: ProjectKey,
+        at: &str,
+    ) -> Result<Option<Vec<u8>>, PlanError> {
+        let sha = at.parse::<Sha>().ok();
+        if let Some(file) = sha.as_ref().and_then(|sha| self.files.recent(project, sha)) {
+            return Ok(file);
+        }
+        let answer = self.gitlab.project(project.id).file(CONFIG_FILE, at, CONFIG_LIMIT).await;
+        let file = match answer {
+            // Longer than we read: the reader says so in its own words.
+            Err(aldis_gitlab::Error::TooLong(_)) => Some(vec![b'#'; CONFIG_LIMIT]),
+            other => other?.map(|bytes| bytes.to_vec()),
+        };
+        if let Some(sha) = sha {
+            self.files.remember(project, sha, file.clone());
+        }
+        Ok(file)
+    }
+
+    /// What is planned for a branch or tag: everything at its own commit, by people who may push.
+    pub(crate) async fn ref_facts(
+        &self,
+        project: &Project,
+        name: &str,
+        head: &Sha,
+        before: Option<&Sha>,
+    ) -> Result<Facts, PlanError> {
+        let short = crate::admit::short_name(name);
+        let tag = name.starts_with("refs/tags/");
+        let (file, commit, changed) = tokio::join!(
+            self.config_file(project.key, head.as_str()),
+            self.commit_message(project.key, head),
+            async {
+                if tag { Ok(None) } else { self.pushed_paths(project, short, before, head).await }
+            },
+        );
+        let file = file?;
+        Ok(Facts {
+            head: head.clone(),
+            merge_request: None,
+            trust: Trust::Member,
+            access_level: DEVELOPER,
+            basis: basis(head.as_str(), file.as_deref()),
+            config: found(file.as_deref()),
+            changed: changed?,
+            skip: asks_to_skip(&commit?),
+            posting_project: project.key,
+            lane: short.to_owned(),
+            git_ref: name.to_owned(),
+            default_branch: project.default_branch.clone().unwrap_or_default(),
+        })
+    }
+
+    /// What is planned for a merge request. From outside, everything comes from the target branch.
+    pub(crate) async fn merge_request_facts(
+        &self,
+        project: &Project,
+        mr: &MergeRequest,
+        head: &Sha,
+        diff_ready: bool,
+    ) -> Result<Facts, PlanError> {
+        let facts = MergeRequestFacts {
+            source_project: mr.source_project_id,
+            source_branch: mr.source_branch.clone(),
+            target_branch: mr.target_branch.clone(),
+            draft: mr.draft,
+            author: mr.author.as_ref().map_or(0, |author| author.id),
+        };
+        let key = project.key;
+        let (level, at_head, at_target, commit, changed) = tokio::join!(
+            self.access_level(key, facts.author),
+            self.config_file(key, head.as_str()),
+            self.config_file(key, &mr.target_branch),
+            self.commit_message(key, head),
+            self.merge_request_paths(key, mr, diff_ready),
+        );
+        let (level, at_head, at_target) = (level?, at_head?, at_target?);
+        let trust = trust(key, &facts, level);
+        let (config, basis) = if trust == Trust::Member {
+            let basis = basis(head.as_str(), at_head.as_deref());
+            (with_target(found(at_head.as_deref()), at_target.as_deref()), basis)
+        } else {
+            (found(at_target.as_deref()), basis(&mr.target_branch, at_target.as_deref()))
+        };
+        let source = facts.source_project.map_or(key, |id| ProjectKey::new(key.instance, id));
+        Ok(Facts {
+            head: head.clone(),
+            trust,
+            access_level: level,
+            config,
+            basis,
+            changed: changed?,
+            skip: asks_to_skip(&commit?),
+            posting_project: source,
+            lane: facts.source_branch.clone(),
+            git_ref: format!("refs/merge-requests/{}/head", mr.iid),
+            default_branch: project.default_branch.clone().unwrap_or_default(),
+            merge_request: Some(facts),
+        })
+    }
+
+    /// 0: no member.
+    pub(crate) async fn access_level(
+        &self,
+        project: ProjectKey,
+        user: u64,
+    ) -> Result<u32, PlanError> {
+        let member = self.gitlab.project(project.id).member(user).await?;
+        Ok(member.map_or(0, |m| m.access_level))
+    }
+
+    /// Empty if the commit cannot be read: then nothing asks to be skipped.
+    async fn commit_message(&self, project: ProjectKey, sha: &Sha) -> Result<String, PlanError> {
+        let commit =
+            crate::error::found(self.gitlab.project(project.id).commit(sha.as_str()).await)?;
+        Ok(commit.map(|c| c.message).unwrap_or_default())
+    }
+
+    async fn pushed_paths(
+        &self,
+        project: &Project,
+        branch: &str,
+        before: Option<&Sha>,
+        head: &Sha,
+    ) -> Result<Option<Vec<String>>, PlanError> {
+        let api = self.gitlab.project(project.key.id);
+        if let Some(before) = before {
+            let answer = api.compare(before.as_str(), head.as_str()).await;
+            let comparison = crate::error::found(answer)?.filter(|c| !c.compare_timeout);
+            // Nothing changed since the common ancestor: the branch was set back. What it holds
+            // then is told by its difference from the default branch.
+            if let Some(comparison) = comparison.filter(|c| !c.diffs.is_empty()) {
+                return Ok(Some(paths(&comparison.diffs)));
+            }
+        }
+        let Some(default) = project.default_branch.as_deref().filter(|d| *d != branch) else {
+            return Ok(None);
+        };
+        let comparison = crate::error::found(api.compare(default, head.as_str()).await)?;
+        Ok(comparison.filter(|c| !c.compare_timeout).map(|c| paths(&c.diffs)))
+    }
+
+    async fn merge_request_paths(
+        &self,
+        project: ProjectKey,
+        mr: &MergeRequest,
+        ready: bool,
+    ) -> Result<Option<Vec<String>>, PlanError> {
+        // GitLab cuts long lists and says so by a plus sign.
+        if !ready || mr.changes_count.as_deref().is_some_and(|count| count.ends_with('+')) {
+            return Ok(None);
+        }
+        let diffs = self.gitlab.project(project.id).merge_request(mr.iid).diffs().await?;
+        Ok(Some(paths(&diffs)))
+    }
+}
+
+/// Both names of a renamed file count.
+fn paths(diffs: &[FileChange]) -> Vec<String> {
+    let mut paths: Vec<String> =
+        diffs.iter().flat_map(|d| [d.old_path.clone(), d.new_path.clone()]).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn found(file: Option<&[u8]>) -> ConfigFound {
+    match file.map(read) {
+        None => ConfigFound::Missing,
+        Some(Ok((config, _))) => ConfigFound::Valid(Box::new(config)),
+        Some(Err(findings)) => {
+            ConfigFound::Invalid(findings.iter().map(ToString::to_string).collect())
+        }
+    }
+}
+
+/// The safety keys come from the target branch, whatever the merge request says.
+fn with_target(head: ConfigFound, target: Option<&[u8]>) -> ConfigFound {
+    let ConfigFound::Valid(config) = head else { return head };
+    let target: Option<Config> = target.and_then(|file| read(file).ok()).map(|(config, _)| config);
+    ConfigFound::Valid(Box::new(effective(&config, target.as_ref())))
+}
+
+fn basis(at: &str, file: Option<&[u8]>) -> ConfigBasis {
+    ConfigBasis {
+        at: file.map(|_| at.to_owned()),
+        digest: file.map(|file| aldis_store::sha256_hex(file)),
+    }
+}
+
+impl Files {
+    fn recent(&self, project: ProjectKey, sha: &Sha) -> Option<Option<Vec<u8>>> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, file) = files.iter().find(|(key, _)| key.0 == project && key.1 == *sha)?;
+        Some(file.clone())
+    }
+
+    fn remember(&self, project: ProjectKey, sha: Sha, file: Option<Vec<u8>>) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() == REMEMBERED_FILES {
+            files.pop_front();
+        }
+        files.push_back(((project, sha), file));
+    }
+}
