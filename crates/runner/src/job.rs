@@ -1,0 +1,255 @@
+//! One attempt from claim to finish.
+//!
+//! Called by the slot. Whatever happens in here ends in one `finish`, except that nothing more is
+//! said of a run that is no longer ours.
+
+use std::time::Duration;
+
+use aldis_domain::config::Executor as Wish;
+use aldis_domain::report::{Outcome, Report};
+use aldis_protocol::{Assignment, DispatchError, Dispatcher, Finish, LogChunk};
+use secrecy::ExposeSecret;
+use tokio::sync::watch;
+
+use crate::executor::{Executor, OBJECTS, Shell};
+use crate::lease::{Interrupt, Lease};
+use crate::output::{Log, Patterns};
+use crate::slot::{Slot, Stop};
+use crate::steps::{self, Stepped};
+use crate::workspace::{Mirror, RunDir, Wanted, WorkspaceError};
+use crate::reports;
+
+/// How long the end of a log is offered to a queue that does not answer.
+const LOG_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a result is offered; a tracked run's is offered much longer, for nobody else has it.
+const FINISH_PATIENCE: Duration = Duration::from_secs(10 * 60);
+const TRACKED_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The result of an attempt, or why there is none to be told.
+enum Verdict {
+    Done(Outcome, Box<Report>),
+    Forget,
+}
+
+/// Executes an assignment and reports it. `claimed_at`: boot time before the claim was sent.
+pub(crate) async fn execute<D: Dispatcher>(
+    slot: &mut Slot<D>,
+    assignment: Assignment,
+    claimed_at: Duration,
+    stop: watch::Receiver<Stop>,
+) {
+    let dispatcher = slot.shared.dispatcher.clone();
+    let ticket = assignment.ticket.clone();
+    let lease = Lease::keep(
+        dispatcher.clone(),
+        ticket.clone(),
+        assignment.lease,
+        assignment.tracked,
+        claimed_at,
+    );
+    let token = assignment.source.token.expose_secret();
+    let patterns = Patterns::new(&assignment.source.user, [token]);
+    let keep = slot.shared.settings.limits.output;
+    let stale = std::sync::Arc::clone(&lease.stale);
+    let mut log = Log::start(dispatcher.clone(), ticket.clone(), patterns, keep, stale);
+
+    let verdict = run(slot, &assignment, &lease, stop, &mut log).await;
+    let Verdict::Done(outcome, mut report) = verdict else {
+        log.close(Duration::ZERO).await;
+        tracing::info!(run = %ticket.run, epoch = ticket.epoch, "the run is no longer ours");
+        return;
+    };
+    let closed = log.close(LOG_PATIENCE).await;
+    report.tail = closed.tail;
+    report.remarks.extend(closed.remark);
+    tracing::info!(run = %ticket.run, epoch = ticket.epoch, ?outcome, "run finished");
+    let patience = if assignment.tracked { TRACKED_PATIENCE } else { FINISH_PATIENCE };
+    let finish = Finish { ticket, outcome, report: *report };
+    if tokio::time::timeout(patience, tell(&dispatcher, finish)).await.is_err() {
+        tracing::error!("the result of a run could not be handed over");
+    }
+}
+
+async fn tell<D: Dispatcher>(dispatcher: &D, finish: Finish) {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match dispatcher.finish(finish.clone()).await {
+            Ok(()) | Err(DispatchError::Stale) => return,
+            Err(DispatchError::Unavailable(why)) => {
+                tracing::warn!(run = %finish.ticket.run, why, "cannot finish yet");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(15));
+    }
+}
+
+/// Everything between claim and finish; removes the run directory.
+async fn run<D: Dispatcher>(
+    slot: &mut Slot<D>,
+    assignment: &Assignment,
+    lease: &Lease,
+    mut stop: watch::Receiver<Stop>,
+    log: &mut Log,
+) -> Verdict {
+    let work = async {
+        let shell = match choose(slot, assignment) {
+            Ok(shell) => shell,
+            Err(trouble) => return broken(trouble),
+        };
+        let run_dir = match fetch(slot, assignment, lease, shell, log).await {
+            Ok(run_dir) => run_dir,
+            Err(Stopped::Interrupt(interrupt)) => return interrupted(interrupt, Report::default()),
+            Err(Stopped::Trouble(trouble)) => {
+                log.line(LogChunk::SETUP, &trouble);
+                return broken(trouble);
+            }
+        };
+        let verdict = in_directory(slot, assignment, lease, shell, &run_dir, log).await;
+        run_dir.remove().await;
+        verdict
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        verdict = &mut work => return verdict,
+        _ = stop.wait_for(|stop| *stop == Stop::Cancel) => lease.stop(),
+    }
+    work.await
+}
+
+/// Whether the shell executor is to be used, or why nothing is.
+fn choose<D>(slot: &Slot<D>, assignment: &Assignment) -> Result<bool, String> {
+    let settings = &slot.shared.settings;
+    let wish = assignment.stack.executor.unwrap_or(settings.executor);
+    match wish {
+        Wish::Bubblewrap if slot.bubblewrap.is_some() => Ok(false),
+        Wish::Bubblewrap => Err("this runner has no sandbox, and the stack asks for one".to_owned()),
+        Wish::Shell if assignment.untrusted => {
+            Err("the shell executor is refused for untrusted code".to_owned())
+        }
+        Wish::Shell if settings.allow_shell || settings.executor == Wish::Shell => Ok(true),
+        Wish::Shell => {
+            Err("this runner does not allow the shell executor; set `executor: bubblewrap`".to_owned())
+        }
+    }
+}
+
+enum Stopped {
+    Interrupt(Interrupt),
+    Trouble(String),
+}
+
+impl From<WorkspaceError> for Stopped {
+    fn from(error: WorkspaceError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+/// Brings the commit into a run directory, unless told to end.
+async fn fetch<D: Dispatcher>(
+    slot: &Slot<D>,
+    assignment: &Assignment,
+    lease: &Lease,
+    shell: bool,
+    log: &mut Log,
+) -> Result<RunDir, Stopped> {
+    let shared = &slot.shared;
+    log.line(LogChunk::SETUP, &format!("commit {}", assignment.sha));
+    let mirror = shared.mirrors.open(assignment.project);
+    let wanted = Wanted {
+        sha: assignment.sha.clone(),
+        git_ref: assignment.git_ref.clone(),
+        source: assignment.source.clone(),
+    };
+    let limit = tokio::time::sleep(assignment.stack.timeout.max(Duration::from_secs(60)));
+    tokio::select! {
+        result = mirror.need(&wanted) => result?,
+        interrupt = lease.interrupted() => return Err(Stopped::Interrupt(interrupt)),
+        () = limit => return Err(Stopped::Trouble("fetching took longer than the stack may".to_owned())),
+    }
+    let run_dir = make_run_dir(slot, assignment, shell, &mirror)?;
+    let checked_out = tokio::select! {
+        result = run_dir.check_out(&shared.git, &mirror, &wanted, slot.user) => result.map_err(Stopped::from),
+        interrupt = lease.interrupted() => Err(Stopped::Interrupt(interrupt)),
+    };
+    match checked_out {
+        Ok(()) => Ok(run_dir),
+        Err(stopped) => {
+            run_dir.remove().await;
+            Err(stopped)
+        }
+    }
+}
+
+fn make_run_dir<D>(
+    slot: &Slot<D>,
+    assignment: &Assignment,
+    shell: bool,
+    mirror: &Mirror,
+) -> Result<RunDir, WorkspaceError> {
+    let inside = (!shell).then(|| std::path::Path::new(OBJECTS));
+    let runs = slot.shared.capabilities.work_dir.join("runs");
+    RunDir::create(&runs, &assignment.ticket, mirror, inside, &assignment.sha, slot.user)
+        .map_err(|error| WorkspaceError::local("make a run directory", &error))
+}
+
+/// Steps and reports.
+async fn in_directory<D: Dispatcher>(
+    slot: &mut Slot<D>,
+    assignment: &Assignment,
+    lease: &Lease,
+    shell: bool,
+    run_dir: &RunDir,
+    log: &mut Log,
+) -> Verdict {
+    let before = slot.cage.felt();
+    let settings = slot.shared.settings.clone();
+    let plain = Shell { user: slot.user, cage: slot.cage.clone() };
+    let executor = match &mut slot.bubblewrap {
+        Some(bubblewrap) if !shell => Executor::Bubblewrap(bubblewrap),
+        _ => Executor::Shell(&plain),
+    };
+    let stepped = steps::run_all(executor, assignment, &settings, lease, run_dir, log).await;
+    let Stepped { outcome, mut report, interrupt } = stepped;
+    if let Some(interrupt) = interrupt {
+        return interrupted(interrupt, report);
+    }
+    report.remarks.extend(slot.shared.capabilities.remarks.iter().cloned());
+    report.remarks.push(format!("limits held by {}", slot.shared.capabilities.limits));
+    let after = slot.cage.felt();
+    if after.memory > before.memory {
+        let most = settings.limits.memory >> 20;
+        report.remarks.push(format!("a process was killed: the run used more than {most} MiB of memory"));
+    }
+    if after.processes > before.processes {
+        let most = settings.limits.processes;
+        report.remarks.push(format!("the run reached its limit of {most} processes"));
+    }
+    let tree = run_dir.tree.clone();
+    let stack_dir = assignment.stack.dir.clone();
+    let wanted = assignment.stack.reports.clone();
+    let found =
+        tokio::task::spawn_blocking(move || reports::collect(&tree, &stack_dir, &wanted)).await;
+    if let Ok(found) = found {
+        report.tests = found.tests;
+        report.plans = found.plans;
+        report.remarks.extend(found.remarks);
+    }
+    Verdict::Done(outcome, Box::new(report))
+}
+
+fn broken(trouble: String) -> Verdict {
+    let report = Report { trouble: Some(trouble), ..Report::default() };
+    Verdict::Done(Outcome::Broken, Box::new(report))
+}
+
+fn interrupted(interrupt: Interrupt, mut report: Report) -> Verdict {
+    match interrupt {
+        Interrupt::Lost => Verdict::Forget,
+        Interrupt::Canceled => Verdict::Done(Outcome::Canceled, Box::new(report)),
+        Interrupt::Stopped => {
+            report.trouble = Some("the runner was stopped".to_owned());
+            Verdict::Done(Outcome::Canceled, Box::new(report))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Limits on memory and processes of a slot, by the best means this machine has.
+//!
+//! A slot's cgroup is made once and used by run after run: making one, and moving the first
+//! process into it, costs milliseconds. Never here: a limit that is claimed but not set.
+
+mod cgroup;
+
+use std::sync::Arc;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
+
+pub(crate) use cgroup::Mechanism;
+use cgroup::Cgroup;
+
+use crate::settings::Limits;
+
+/// What holds one slot's processes.
+#[derive(Debug, Clone)]
+pub(crate) struct Cage {
+    groups: Arc<Vec<Cgroup>>,
+    limits: Limits,
+}
+
+/// How often a limit was felt, since the cgroup exists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Felt {
+    pub(crate) memory: u64,
+    pub(crate) processes: u64,
+}
+
+impl Cage {
+    /// The cage of slot `slot`; anything that a former life left in it is killed.
+    pub(crate) fn new(mechanism: &Mechanism, slot: u16, limits: Limits) -> std::io::Result<Self> {
+        let groups = mechanism.slot_groups(slot, &limits)?;
+        let cage = Self { groups: Arc::new(groups), limits };
+        cage.kill_all();
+        Ok(cage)
+    }
+
+    /// Whether cgroups count; if not, every step must limit its own processes by `ulimit`.
+    pub(crate) fn has_cgroup(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Puts a process in, before it starts anything.
+    pub(crate) fn hold(&self, pid: Pid) -> std::io::Result<()> {
+        for group in self.groups.iter() {
+            group.add(pid)?;
+        }
+        let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
+        let set = |what, most| rustix::process::prlimit(Some(pid), what, limit(most)).map(|_| ());
+        set(Resource::Fsize, self.limits.disk)?;
+        set(Resource::Core, 0)?;
+        if self.groups.is_empty() {
+            // Address space would be too strict: many runtimes reserve much more than they use.
+            set(Resource::Data, self.limits.memory)?;
+        }
+        Ok(())
+    }
+
+    /// Kills whatever is inside, until nothing is.
+    pub(crate) fn kill_all(&self) {
+        for group in self.groups.iter() {
+            group.forbid_forks();
+        }
+        for _ in 0..100 {
+            let inside: Vec<Pid> = self.groups.iter().flat_map(Cgroup::processes).collect();
+            if inside.is_empty() {
+                break;
+            }
+            for pid in inside {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::yield_now();
+        }
+        for group in self.groups.iter() {
+            group.allow_forks(&self.limits);
+        }
+    }
+
+    /// The counters, to be compared with earlier ones.
+    pub(crate) fn felt(&self) -> Felt {
+        self.groups.iter().map(Cgroup::felt).fold(Felt::default(), |sum, felt| Felt {
+            memory: sum.memory + felt.memory,
+            processes: sum.processes + felt.processes,
+        })
+    }
+}
+
+impl Drop for Cage {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.groups) == 1 {
+            for group in self.groups.iter() {
+                group.remove();
+            }
+        }
+    }
+}

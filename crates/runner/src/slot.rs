@@ -1,0 +1,204 @@
+//! The slots: each claims a run, executes it, and claims the next.
+//!
+//! Called by the binary. [`Slot::step`] is one turn, for tests to drain; the loop is written once,
+//! in [`Runner::run`]. Hints only shorten the wait: without them every slot looks by itself.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aldis_protocol::{ClaimRequest, DispatchError, Dispatcher};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::{any_number, since_boot};
+use crate::executor::{Bubblewrap, Parts};
+use crate::job;
+use crate::limits::Cage;
+use crate::preflight::{Capabilities, PreflightError};
+use crate::settings::Settings;
+use crate::workspace::{self, Git, Mirrors};
+
+/// What a turn of a slot did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing was due.
+    Idle,
+    /// A run was executed, or its lease lost.
+    Ran,
+}
+
+/// How far the runner is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    No,
+    /// Claim nothing more; what runs may finish.
+    Drain,
+    /// End what runs, as canceled.
+    Cancel,
+}
+
+/// What all slots share.
+pub(crate) struct Shared<D> {
+    pub(crate) dispatcher: D,
+    pub(crate) settings: Settings,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) git: Git,
+    pub(crate) mirrors: Mirrors,
+    /// Held as long as the runner lives: two runners in one directory would sweep each other's runs.
+    _lock: File,
+}
+
+/// A runner: settings, mirrors and as many slots as the settings say.
+pub struct Runner<D> {
+    shared: Arc<Shared<D>>,
+    wake: Arc<Notify>,
+}
+
+/// One slot. Executes one run at a time.
+pub struct Slot<D> {
+    pub(crate) shared: Arc<Shared<D>>,
+    pub(crate) user: Option<u32>,
+    pub(crate) cage: Cage,
+    /// `None` where the server's executor is the shell.
+    pub(crate) bubblewrap: Option<Bubblewrap>,
+    name: String,
+}
+
+impl<D: Dispatcher> Runner<D> {
+    /// Takes the work directory and deletes what former lives left in it. `wake` is rung (either
+    /// way) when a run may be due.
+    pub fn new(
+        dispatcher: D,
+        wake: Arc<Notify>,
+        settings: Settings,
+        capabilities: Capabilities,
+    ) -> Result<Self, PreflightError> {
+        let dir = &capabilities.work_dir;
+        let unusable = |reason: String| PreflightError::DataDir { path: dir.clone(), reason };
+        let lock = lock(dir).map_err(&unusable)?;
+        let prepare = || -> std::io::Result<Git> {
+            for (name, mode) in [("mirrors", 0o711), ("runs", 0o711), ("slots", 0o711), ("git", 0o700)]
+            {
+                let path = dir.join(name);
+                if !path.is_dir() {
+                    workspace::make_dir(&path, mode, None)?;
+                }
+            }
+            workspace::sweep(&dir.join("runs"))?;
+            Git::new(capabilities.git_program.clone(), dir.join("git"))
+        };
+        let git = prepare().map_err(|error| unusable(error.to_string()))?;
+        let mirrors = Mirrors::new(git.clone(), dir.join("mirrors"), settings.fetch_pause);
+        let shared = Shared { dispatcher, settings, capabilities, git, mirrors, _lock: lock };
+        Ok(Self { shared: Arc::new(shared), wake })
+    }
+
+    /// Makes slot `number`, from 0.
+    pub fn slot(&self, number: u16) -> std::io::Result<Slot<D>> {
+        let Shared { settings, capabilities, .. } = &*self.shared;
+        let user = capabilities.slot_user(settings, number);
+        let cage = Cage::new(&capabilities.mechanism, number, settings.limits)?;
+        let dir = capabilities.work_dir.join("slots").join(number.to_string());
+        if !dir.is_dir() {
+            workspace::make_dir(&dir, 0o711, None)?;
+        }
+        let make = |bwrap| {
+            Bubblewrap::new(Parts {
+                programs: &capabilities.programs,
+                bwrap,
+                dir: &dir,
+                user,
+                cage: cage.clone(),
+                processes: settings.limits.processes,
+                has_network: capabilities.has_network,
+                can_disable_userns: capabilities.can_disable_userns,
+                expose: &settings.expose,
+            })
+        };
+        let bubblewrap = capabilities.bwrap.as_deref().map(make).transpose()?;
+        Ok(Slot {
+            shared: Arc::clone(&self.shared),
+            user,
+            cage,
+            bubblewrap,
+            name: format!("{}/{number}", settings.name),
+        })
+    }
+
+    /// Works until `stop` says otherwise; resolves when every slot has ended. Must stay on a
+    /// multi-threaded runtime's workers: sandboxes die with the thread that started them.
+    pub async fn run(self, stop: watch::Receiver<Stop>) -> std::io::Result<()> {
+        let mut slots = JoinSet::new();
+        for number in 0..self.shared.settings.slots {
+            let slot = self.slot(number)?;
+            slots.spawn(work(slot, Arc::clone(&self.wake), stop.clone()));
+        }
+        while let Some(ended) = slots.join_next().await {
+            ended.map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    }
+}
+
+fn lock(dir: &std::path::Path) -> Result<File, String> {
+    let file = File::create(dir.join("runner.lock")).map_err(|error| error.to_string())?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| "another runner works in it; give each its own ALDIS_DATA_DIR".to_owned())?;
+    Ok(file)
+}
+
+/// A slot's loop.
+async fn work<D: Dispatcher>(mut slot: Slot<D>, wake: Arc<Notify>, mut stop: watch::Receiver<Stop>) {
+    let poll = slot.shared.settings.poll;
+    while *stop.borrow() == Stop::No {
+        slot.warm_up().await;
+        // Listening begins before the look, so that no hint falls between the two.
+        let hint = wake.notified();
+        tokio::pin!(hint);
+        hint.as_mut().enable();
+        let pause = match slot.step(&stop).await {
+            Ok(Turn::Ran) => continue,
+            Ok(Turn::Idle) => jittered(poll),
+            Err(error) => {
+                tracing::warn!(slot = slot.name, %error, "cannot claim");
+                jittered(poll)
+            }
+        };
+        tokio::select! {
+            () = &mut hint => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop != Stop::No) => {}
+        }
+    }
+}
+
+/// Between 3/4 and 5/4 of `length`.
+fn jittered(length: Duration) -> Duration {
+    let part = u32::try_from(any_number() % 1024).unwrap_or(0);
+    length * 3 / 4 + length / 2 * part / 1024
+}
+
+impl<D: Dispatcher> Slot<D> {
+    /// Prepares the next step's sandbox, so that a claimed run need not wait for it. Optional.
+    pub async fn warm_up(&mut self) {
+        if let Some(bubblewrap) = &mut self.bubblewrap
+            && let Err(error) = bubblewrap.prepare().await
+        {
+            tracing::warn!(slot = self.name, %error, "cannot prepare a sandbox");
+        }
+    }
+
+    /// One turn: claims, and executes what was claimed to its end. An error is the claim's, and
+    /// means: later.
+    pub async fn step(&mut self, stop: &watch::Receiver<Stop>) -> Result<Turn, DispatchError> {
+        let claimed_at = since_boot();
+        let wish = ClaimRequest { runner: self.name.clone() };
+        let claimed = self.shared.dispatcher.claim(wish).await?;
+        let Some(assignment) = claimed else { return Ok(Turn::Idle) };
+        let ticket = assignment.ticket.clone();
+        tracing::info!(run = %ticket.run, epoch = ticket.epoch, slot = self.name, "run claimed");
+        job::execute(self, assignment, claimed_at, stop.clone()).await;
+        Ok(Turn::Ran)
+    }
+}

@@ -1,0 +1,37 @@
+//! Brings a commit into a run directory.
+//!
+//! Called by the job. Never here: a credential in a URL, an argument, a file or a run directory;
+//! two fetchers in one mirror; a ref per fetched commit.
+
+mod askpass;
+mod fetch;
+mod git;
+mod mirror;
+mod run_dir;
+
+pub(crate) use git::Git;
+pub(crate) use mirror::{Mirror, Mirrors, Wanted};
+pub(crate) use run_dir::{RunDir, give, make_dir, sweep};
+
+/// Why a commit could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WorkspaceError {
+    /// Asking again will not help: the commit or the project is gone, the token is refused.
+    #[error("{0}")]
+    Gone(String),
+    /// May pass by itself.
+    #[error("{0}")]
+    Network(String),
+    /// The mirror is damaged; a new one may help.
+    #[error("{0}")]
+    Corrupt(String),
+    /// Something on this machine.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl WorkspaceError {
+    pub(crate) fn local(what: &str, error: &std::io::Error) -> Self {
+        Self::Local(format!("cannot {what}: {error}; check the runner's data directory"))
+    }
+}

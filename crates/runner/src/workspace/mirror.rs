@@ -1,0 +1,279 @@
+//! One bare mirror per project, and one fetcher task per mirror that joins what waits.
+//!
+//! No ref is kept per commit: refs make every later fetch dearer. Eight slots in `refs/aldis/`
+//! remember the newest commits, or git would have nothing to negotiate with and fetch all of the
+//! history every time.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aldis_domain::id::{ProjectKey, Sha};
+use aldis_protocol::Source;
+use tokio::sync::{mpsc, oneshot};
+
+use super::git::{Git, run};
+use super::{WorkspaceError, fetch};
+
+/// Refs that are kept, reused in a circle.
+const REMEMBERED: usize = 8;
+/// Fetched commits known without asking git; more are forgotten all at once.
+const KNOWN: usize = 10_000;
+/// Attempts at a fetch that meets network trouble.
+const ATTEMPTS: u32 = 3;
+/// A mirror without work for so long is packed, if it needs it.
+const IDLE: Duration = Duration::from_secs(60);
+/// Loose objects in one of 256 directories from which packing pays, as in git's own `gc.auto`.
+const LOOSE: usize = 27;
+
+/// A commit that a run needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) sha: Sha,
+    pub(crate) git_ref: String,
+    pub(crate) source: Source,
+}
+
+/// All mirrors of this runner.
+#[derive(Clone)]
+pub(crate) struct Mirrors {
+    git: Git,
+    dir: PathBuf,
+    pause: Duration,
+    open: Arc<Mutex<HashMap<ProjectKey, Arc<Mirror>>>>,
+}
+
+/// A project's mirror.
+pub(crate) struct Mirror {
+    /// The bare repository.
+    pub(crate) dir: PathBuf,
+    known: Mutex<HashSet<Sha>>,
+    queue: mpsc::UnboundedSender<Request>,
+}
+
+struct Request {
+    wanted: Wanted,
+    /// The mirror proved damaged: make a new one first.
+    renew: bool,
+    reply: oneshot::Sender<Result<(), WorkspaceError>>,
+}
+
+impl Mirrors {
+    /// `pause` is how long to wait after the first network trouble.
+    pub(crate) fn new(git: Git, dir: PathBuf, pause: Duration) -> Self {
+        Self { git, dir, pause, open: Arc::default() }
+    }
+
+    /// The project's mirror; its fetcher starts with the first call. Must be called in a runtime.
+    pub(crate) fn open(&self, project: ProjectKey) -> Arc<Mirror> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mirror = open.entry(project).or_insert_with(|| {
+            let (queue, requests) = mpsc::unbounded_channel();
+            let dir = self.dir.join(format!("{project}.git"));
+            let mirror = Arc::new(Mirror { dir: dir.clone(), known: Mutex::default(), queue });
+            let fetcher = Fetcher { git: self.git.clone(), dir, pause: self.pause, next_ref: 0 };
+            tokio::spawn(fetcher.serve(requests));
+            mirror
+        });
+        Arc::clone(mirror)
+    }
+}
+
+impl Mirror {
+    /// Makes sure that the commit is there. Costs no process if it is.
+    pub(crate) async fn need(&self, wanted: &Wanted) -> Result<(), WorkspaceError> {
+        if self.known().contains(&wanted.sha) || has_loose(&self.dir, &wanted.sha) {
+            return Ok(());
+        }
+        self.ask(wanted, false).await
+    }
+
+    /// Fetches although the commit seemed to be there; `renew` throws the mirror away first.
+    pub(crate) async fn fetch_again(
+        &self,
+        wanted: &Wanted,
+        renew: bool,
+    ) -> Result<(), WorkspaceError> {
+        self.known().remove(&wanted.sha);
+        self.ask(wanted, renew).await
+    }
+
+    async fn ask(&self, wanted: &Wanted, renew: bool) -> Result<(), WorkspaceError> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || WorkspaceError::Local("the runner is stopping".to_owned());
+        self.queue
+            .send(Request { wanted: wanted.clone(), renew, reply })
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())??;
+        let mut known = self.known();
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(wanted.sha.clone());
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<Sha>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn has_loose(mirror: &Path, sha: &Sha) -> bool {
+    let (fan, rest) = sha.as_str().split_at(2);
+    mirror.join("objects").join(fan).join(rest).exists()
+}
+
+/// The only writer of a mirror.
+struct Fetcher {
+    git: Git,
+    dir: PathBuf,
+    pause: Duration,
+    next_ref: usize,
+}
+
+impl Fetcher {
+    async fn serve(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        let mut fetched = false;
+        loop {
+            let first = match tokio::time::timeout(IDLE, requests.recv()).await {
+                Ok(Some(request)) => request,
+                Ok(None) => return,
+                Err(_) => {
+                    if std::mem::take(&mut fetched) {
+                        self.pack().await;
+                    }
+                    continue;
+                }
+            };
+            let mut batch = vec![first];
+            while let Ok(request) = requests.try_recv() {
+                batch.push(request);
+            }
+            fetched = true;
+            self.answer(batch).await;
+        }
+    }
+
+    async fn answer(&mut self, batch: Vec<Request>) {
+        let renew = batch.iter().any(|request| request.renew);
+        let mut shas: Vec<&str> = batch.iter().map(|request| request.wanted.sha.as_str()).collect();
+        shas.sort_unstable();
+        shas.dedup();
+        let together = match &batch[..] {
+            [] => return,
+            [first, ..] => self.fetch(&first.wanted, &shas, renew).await,
+        };
+        if together.is_ok() || shas.len() == 1 && matches!(together, Err(WorkspaceError::Network(_)))
+        {
+            for request in batch {
+                let _ = request.reply.send(together.clone());
+            }
+            return;
+        }
+        // One of them spoils it for all, or the server wants to be asked by ref.
+        for request in batch {
+            let result = self.fetch_one(&request.wanted).await;
+            let _ = request.reply.send(result);
+        }
+    }
+
+    async fn fetch_one(&mut self, wanted: &Wanted) -> Result<(), WorkspaceError> {
+        let by_sha = self.fetch(wanted, &[wanted.sha.as_str()], false).await;
+        let Err(WorkspaceError::Gone(_)) = by_sha else { return by_sha };
+        let by_ref = fetch::fetch(&self.git, &self.dir, &wanted.source, &[&wanted.git_ref]).await;
+        if by_ref.is_ok() && fetch::has_commit(&self.git, &self.dir, &wanted.sha).await {
+            return Ok(());
+        }
+        match by_sha {
+            Err(WorkspaceError::Gone(why)) if why.starts_with("the commit") => {
+                let short = wanted.sha.short();
+                Err(WorkspaceError::Gone(format!("commit {short} is no longer in the repository")))
+            }
+            other => other,
+        }
+    }
+
+    /// Fetches by sha, again after network trouble, into a new mirror if this one is damaged.
+    async fn fetch(
+        &mut self,
+        wanted: &Wanted,
+        shas: &[&str],
+        renew: bool,
+    ) -> Result<(), WorkspaceError> {
+        if renew {
+            self.set_aside().await?;
+        }
+        let mut pause = self.pause;
+        let mut attempt = 1;
+        let mut renewed = renew;
+        loop {
+            if !self.dir.join("HEAD").exists() {
+                self.set_aside().await?;
+                self.git.init_mirror(&self.dir, &wanted.sha).await?;
+            }
+            let result = fetch::fetch(&self.git, &self.dir, &wanted.source, shas).await;
+            match result {
+                Ok(()) => {
+                    self.remember(shas);
+                    return Ok(());
+                }
+                Err(WorkspaceError::Corrupt(why)) if !renewed => {
+                    tracing::warn!(mirror = %self.dir.display(), %why, "cloning anew");
+                    renewed = true;
+                    self.set_aside().await?;
+                }
+                Err(WorkspaceError::Network(why)) if attempt < ATTEMPTS => {
+                    tracing::warn!(%why, attempt, "fetching again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 3;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Moves a damaged mirror away and deletes it. Runs that use it lose their history, not their
+    /// files.
+    async fn set_aside(&self) -> Result<(), WorkspaceError> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        let aside = self.dir.with_extension(format!("old-{:x}", crate::clock::any_number()));
+        std::fs::rename(&self.dir, &aside)
+            .map_err(|error| WorkspaceError::local("replace a damaged mirror", &error))?;
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(aside)).await;
+        Ok(())
+    }
+
+    /// Keeps the newest commits as a base for later fetches. Losing one only makes a fetch dearer.
+    fn remember(&mut self, shas: &[&str]) {
+        let refs = self.dir.join("refs/aldis");
+        let _ = std::fs::create_dir_all(&refs);
+        for sha in shas.iter().rev().take(REMEMBERED) {
+            let fresh = self.dir.join("aldis-ref");
+            let path = refs.join(self.next_ref.to_string());
+            self.next_ref = (self.next_ref + 1) % REMEMBERED;
+            let written = std::fs::write(&fresh, format!("{sha}\n"))
+                .and_then(|()| std::fs::rename(&fresh, &path));
+            if let Err(error) = written {
+                tracing::warn!(%error, "cannot remember a fetched commit");
+            }
+        }
+    }
+
+    /// Packs all objects, also those that nothing refers to: runs may be using them.
+    async fn pack(&self) {
+        let loose = std::fs::read_dir(self.dir.join("objects/17")).map_or(0, Iterator::count);
+        if loose < LOOSE {
+            return;
+        }
+        let mut command = self.git.command();
+        command.arg("--git-dir").arg(&self.dir);
+        command.args(["repack", "-a", "-d", "--keep-unreachable", "--quiet"]);
+        if let Err(failure) = run(command).await {
+            tracing::warn!(why = failure.last_line(), "cannot pack a mirror");
+        }
+    }
+}
