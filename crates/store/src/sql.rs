@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 /// Columns of an envelope, in the order in which engines read them.
 macro_rules! envelope_columns {
     () => {
-        "position, event_id, events.stream, events.version, type, schema_version, body, meta, \
-         recorded_at, prev_hash, hash"
+        "events.position, events.event_id, events.stream, events.version, events.type, \
+         events.schema_version, events.body, events.meta, events.recorded_at, events.prev_hash, \
+         events.hash"
     };
 }
 

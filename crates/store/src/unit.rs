@@ -41,32 +41,76 @@ impl Store {
         Ok(S::of(&events(&self.load(stream).await?)?))
     }
 
-    /// Runs `work` and appends what it asks for, all or nothing. If a stream that it wrote to or
-    /// guards was changed meanwhile, it runs again with a fresh unit, at most eight times. Hence
-    /// `work` must do nothing but read, decide and call the unit.
-    ///
-    /// An error of `work` ends it, and nothing is written.
-    pub async fn transact<T, E, F>(&self, meta: Meta, mut work: F) -> Result<T, E>
-    where
-        E: From<StoreError>,
-        F: AsyncFnMut(&mut Unit) -> Result<T, E>,
-    {
-        let mut contended = String::new();
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                tokio::time::sleep(jitter(attempt)).await;
-            }
-            let mut unit = Unit::new(self.clone(), meta.clone());
-            let value = work(&mut unit).await?;
-            let Some(append) = unit.into_append() else { return Ok(value) };
-            match self.append(append).await? {
-                Answer::Appended { .. } | Answer::Seen => return Ok(value),
-                Answer::FencedOff => return Err(StoreError::FencedOff.into()),
-                Answer::Conflict { stream, .. } => contended = stream,
+    /// Begins a unit of work; see [`transact!`](crate::transact).
+    pub fn tries(&self, meta: Meta) -> Tries {
+        Tries { store: self.clone(), meta, tried: 0, contended: String::new() }
+    }
+}
+
+/// The tries of one unit of work. Used by [`transact!`](crate::transact) only.
+#[derive(Debug)]
+pub struct Tries {
+    store: Store,
+    meta: Meta,
+    tried: u32,
+    contended: String,
+}
+
+impl Tries {
+    /// A fresh unit, or [`StoreError::Contended`] after the last try.
+    pub async fn unit(&mut self) -> Result<Unit, StoreError> {
+        if self.tried == TRIES {
+            return Err(StoreError::Contended(std::mem::take(&mut self.contended)));
+        }
+        if self.tried > 0 {
+            tokio::time::sleep(jitter(self.tried)).await;
+        }
+        self.tried += 1;
+        Ok(Unit::new(self.store.clone(), self.meta.clone()))
+    }
+
+    /// Appends what the unit asks for, all or nothing. False: somebody else was faster.
+    pub async fn commit(&mut self, unit: Unit) -> Result<bool, StoreError> {
+        let Some(append) = unit.into_append() else { return Ok(true) };
+        match self.store.append(append).await? {
+            Answer::Appended { .. } | Answer::Seen => Ok(true),
+            Answer::FencedOff => Err(StoreError::FencedOff),
+            Answer::Conflict { stream, .. } => {
+                self.contended = stream;
+                Ok(false)
             }
         }
-        Err(StoreError::Contended(contended).into())
     }
+}
+
+/// `transact!(store, meta, unit => { … Ok(value) })`: runs the block and appends what it asks of
+/// `unit`, a `&mut` [`Unit`], all or nothing. If a stream that it wrote to or guards was changed
+/// meanwhile, the block runs again with a fresh unit, at most eight times. Hence it must do nothing
+/// but read, decide and call the unit. Its error ends it, and nothing is written. The whole is a
+/// `Result` with the block's error type, which must be made from [`StoreError`].
+///
+/// A macro, because the future of a function that takes an async closure is not `Send`.
+#[macro_export]
+macro_rules! transact {
+    ($store:expr, $meta:expr, $unit:ident => $work:block) => {{
+        let mut tries = $store.tries($meta);
+        loop {
+            let mut fresh = match tries.unit().await {
+                Ok(unit) => unit,
+                Err(error) => break Err(error.into()),
+            };
+            let $unit = &mut fresh;
+            let value = match async { $work }.await {
+                Ok(value) => value,
+                Err(error) => break Err(error),
+            };
+            match tries.commit(fresh).await {
+                Ok(true) => break Ok(value),
+                Ok(false) => {}
+                Err(error) => break Err(error.into()),
+            }
+        }
+    }};
 }
 
 impl Unit {

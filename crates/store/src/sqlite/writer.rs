@@ -5,6 +5,8 @@
 //! command, so that one bad command spoils nobody else's.
 
 mod append;
+#[cfg(test)]
+mod tests;
 
 pub(super) use append::{insert, insert_calls};
 
@@ -114,8 +116,7 @@ impl Writer {
         let last = query(sql::LAST_TIME).fetch_optional(&mut db).await?;
         let wall = last.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
         let (commands, queue) = mpsc::channel(QUEUE);
-        let durable = true;
-        let task = Task { db, options, clock, positions, head, wall, durable };
+        let task = Task { db, options, clock, positions, head, wall, durable: true, failed: false };
         tokio::spawn(task.work(queue, lock));
         Ok(Self { commands })
     }
@@ -156,6 +157,8 @@ struct Task {
     wall: i64,
     /// Whether the connection waits for the disk when it commits.
     durable: bool,
+    /// Whether the last transaction failed.
+    failed: bool,
 }
 
 /// What is committed together.
@@ -211,12 +214,15 @@ impl Task {
         }
     }
 
+    /// After an error SQLite may have rolled back by itself or not, and the driver does not know
+    /// which. A fresh connection does.
     async fn attempt(&mut self, group: &mut Group) -> Result<()> {
-        let result = self.transaction(group).await;
-        if result.is_err() && self.db.ping().await.is_err() {
+        if self.failed {
             self.db = self.options.connect().await?;
             self.durable = true;
         }
+        let result = self.transaction(group).await;
+        self.failed = result.is_err();
         result
     }
 

@@ -1,0 +1,10 @@
+//! What every engine must do. Each case gets fresh stores from the engine's [`Bench`].
+
+mod conformance {
+    pub(crate) mod bench;
+    mod beside;
+    mod log;
+    mod units;
+    mod views;
+    mod work;
+}

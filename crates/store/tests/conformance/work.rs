@@ -1,0 +1,219 @@
+//! Work items and leases.
+
+use std::time::Duration;
+
+use aldis_store::{
+    Answer, Append, Backlog, Claimed, Expected, Fence, Meta, Release, Store, WorkKey, WorkKind,
+    WorkTouch,
+};
+
+use super::bench::{Bench, append, key};
+
+const LEASE: Duration = Duration::from_secs(45);
+
+async fn claim(store: &Store, max: usize) -> Vec<Claimed> {
+    store.claim(WorkKind::Statuses, "me", LEASE, max).await.unwrap()
+}
+
+async fn only(store: &Store) -> Claimed {
+    let mut claimed = claim(store, 10).await;
+    assert_eq!(claimed.len(), 1, "{claimed:?}");
+    claimed.remove(0)
+}
+
+async fn fenced(store: &Store, fence: Fence) -> Answer {
+    let asked = append("change-a", Expected::Any, 1);
+    store.append(Append { fence: Some(fence), ..asked }).await.unwrap()
+}
+
+#[tokio::test]
+async fn claims_go_by_class_then_by_due_time() {
+    let bench = Bench::new().await;
+    for (name, class, due_in) in
+        [("late", 1, 9), ("relaxed", 2, 0), ("soon", 1, 5), ("urgent", 0, 9)]
+    {
+        bench.touch(&key(name), class, due_in).await;
+    }
+    let other = WorkKey::new(WorkKind::Note, "other kind");
+    bench.touch(&other, 0, 0).await;
+    let names = |claimed: Vec<Claimed>| claimed.into_iter().map(|c| c.key.key).collect::<Vec<_>>();
+    assert_eq!(names(claim(&bench.store, 10).await), ["relaxed"]);
+    assert_eq!(
+        bench.store.next_due(WorkKind::Statuses).await.unwrap(),
+        Some(Duration::from_secs(5))
+    );
+    bench.clock.advance(Duration::from_secs(10));
+    let backlog = bench.store.backlog(WorkKind::Statuses).await.unwrap();
+    let oldest = Duration::from_secs(5);
+    assert_eq!(backlog, Backlog { due: 3, leased: 1, later: 0, oldest });
+    assert_eq!(bench.store.next_due(WorkKind::Statuses).await.unwrap(), Some(Duration::ZERO));
+    assert_eq!(names(claim(&bench.store, 2).await), ["urgent", "soon"]);
+    assert_eq!(names(claim(&bench.store, 2).await), ["late"]);
+    assert!(claim(&bench.store, 2).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_item_is_claimed_once() {
+    let bench = Bench::new().await;
+    for n in 0..100 {
+        bench.touch(&key(&n.to_string()), 1, 0).await;
+    }
+    let claimers: Vec<_> = (0..16)
+        .map(|_| {
+            let store = bench.store.clone();
+            tokio::spawn(async move {
+                let mut all = Vec::new();
+                loop {
+                    let some = claim(&store, 3).await;
+                    if some.is_empty() {
+                        return all;
+                    }
+                    all.extend(some);
+                }
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for claimer in claimers {
+        all.extend(claimer.await.unwrap());
+    }
+    let mut epochs: Vec<_> = all.iter().map(|c| c.epoch).collect();
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    all.dedup_by(|a, b| a.key == b.key);
+    epochs.sort_unstable();
+    epochs.dedup();
+    assert_eq!((all.len(), epochs.len()), (100, 100));
+}
+
+#[tokio::test]
+async fn after_a_takeover_the_old_epoch_is_refused() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    let old = only(&bench.store).await;
+    assert!(matches!(fenced(&bench.store, old.fence()).await, Answer::Appended { .. }));
+    bench.clock.advance(LEASE + Duration::from_secs(1));
+    // Nobody has taken over: late, but still the last.
+    assert!(matches!(fenced(&bench.store, old.fence()).await, Answer::Appended { .. }));
+    let new = only(&bench.store).await;
+    assert_eq!((new.took_over, new.attempts), (Some(old.epoch), 1));
+    assert_eq!(fenced(&bench.store, old.fence()).await, Answer::FencedOff);
+    assert!(!bench.store.extend(&old.fence(), LEASE).await.unwrap());
+    bench.store.release(&old, Release::Done).await.unwrap();
+    assert!(matches!(fenced(&bench.store, new.fence()).await, Answer::Appended { .. }));
+}
+
+#[tokio::test]
+async fn a_row_that_was_made_anew_does_not_fit_an_old_fence() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    let old = only(&bench.store).await;
+    bench.store.release(&old, Release::Done).await.unwrap();
+    assert_eq!(fenced(&bench.store, old.fence()).await, Answer::FencedOff);
+    bench.touch(&key("a"), 1, 0).await;
+    let new = only(&bench.store).await;
+    assert!(new.epoch > old.epoch);
+    assert_eq!((new.took_over, new.revision), (None, 1));
+    assert_eq!(fenced(&bench.store, old.fence()).await, Answer::FencedOff);
+}
+
+#[tokio::test]
+async fn finishing_ends_the_lease_also_for_those_behind_in_the_group() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    let held = only(&bench.store).await;
+    let finish = Append {
+        fence: Some(held.fence()),
+        finished: vec![key("a")],
+        ..append("change-a", Expected::Any, 1)
+    };
+    let (first, second, repeated) = tokio::join!(
+        bench.store.append(finish.clone()),
+        fenced(&bench.store, held.fence()),
+        bench.store.append(finish.clone()),
+    );
+    assert!(matches!(first.unwrap(), Answer::Appended { .. }));
+    assert_eq!((second, repeated.unwrap()), (Answer::FencedOff, Answer::Seen));
+    assert_eq!(bench.store.append(finish).await.unwrap(), Answer::Seen);
+    assert_eq!(bench.store.next_due(WorkKind::Statuses).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lease_lasts_as_long_as_it_is_extended() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    let held = only(&bench.store).await;
+    for _ in 0..3 {
+        bench.clock.advance(LEASE - Duration::from_secs(1));
+        assert!(bench.store.extend(&held.fence(), LEASE).await.unwrap());
+        assert!(claim(&bench.store, 1).await.is_empty());
+    }
+    assert_eq!(bench.store.next_due(WorkKind::Statuses).await.unwrap(), Some(LEASE));
+    bench.clock.advance(LEASE);
+    assert_eq!(only(&bench.store).await.took_over, Some(held.epoch));
+}
+
+#[tokio::test]
+async fn a_touch_during_a_lease_makes_it_due_again() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    for how in [Release::Done, Release::Later(LEASE), Release::Failed(LEASE)] {
+        let held = only(&bench.store).await;
+        bench.touch(&key("a"), 1, 2).await;
+        bench.store.release(&held, how).await.unwrap();
+        assert_eq!(
+            bench.store.next_due(WorkKind::Statuses).await.unwrap(),
+            Some(Duration::from_secs(2))
+        );
+        bench.clock.advance(Duration::from_secs(2));
+    }
+    let held = only(&bench.store).await;
+    assert_eq!((held.revision, held.attempts), (4, 1));
+    bench.store.release(&held, Release::Done).await.unwrap();
+    assert_eq!(bench.store.backlog(WorkKind::Statuses).await.unwrap(), Backlog::default());
+}
+
+#[tokio::test]
+async fn failures_count_until_a_reset() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    for attempts in 0..3 {
+        let held = only(&bench.store).await;
+        assert_eq!(held.attempts, attempts);
+        bench.store.release(&held, Release::Failed(LEASE)).await.unwrap();
+        assert!(claim(&bench.store, 1).await.is_empty());
+        bench.clock.advance(LEASE);
+    }
+    let touch = WorkTouch { reset: true, ..WorkTouch::now(key("a"), 0) };
+    let reset = Append { touches: vec![touch], ..Append::new(Meta::default()) };
+    bench.store.append(reset).await.unwrap();
+    let held = only(&bench.store).await;
+    assert_eq!((held.attempts, held.class), (0, 0));
+    bench.store.release(&held, Release::Later(LEASE)).await.unwrap();
+    bench.clock.advance(LEASE);
+    assert_eq!(only(&bench.store).await.attempts, 0);
+}
+
+#[tokio::test]
+async fn an_earlier_touch_and_a_more_urgent_class_win() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 60).await;
+    assert_eq!(bench.store.claim_key(&key("a"), "me", LEASE).await.unwrap(), None);
+    bench.touch(&key("a"), 0, 90).await;
+    bench.touch(&key("a"), 2, 30).await;
+    bench.clock.advance(Duration::from_secs(30));
+    let held = bench.store.claim_key(&key("a"), "me", LEASE).await.unwrap().unwrap();
+    assert_eq!((held.class, held.revision), (0, 3));
+}
+
+#[tokio::test]
+async fn a_restart_makes_leases_void_and_blames_nobody() {
+    let mut bench = Bench::new().await;
+    bench.touch(&key("a"), 1, 0).await;
+    let old = only(&bench.store).await;
+    bench.restart().await;
+    assert_eq!(fenced(&bench.store, old.fence()).await, Answer::FencedOff);
+    assert!(!bench.store.extend(&old.fence(), LEASE).await.unwrap());
+    let new = only(&bench.store).await;
+    assert_eq!((new.took_over, new.attempts), (None, 0));
+    assert!(new.epoch > old.epoch);
+}

@@ -1,0 +1,208 @@
+//! What only the embedded engine has: files, a lock, a key file, and rows that can be tampered with.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use aldis_domain::event::Event;
+use aldis_domain::event::run::RunReleased;
+use aldis_store::{Append, Breach, Expected, Meta, NewEvent, Settings, Store, StoreError};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tempfile::TempDir;
+
+async fn fill(store: &Store, streams: usize) {
+    for n in 0..streams {
+        let event = NewEvent::new(Event::from(RunReleased {}));
+        let append = Append::new(Meta::from_source("test"));
+        let append = append.write(&format!("change-{n}"), Expected::NoStream, vec![event]);
+        store.append(append).await.unwrap();
+    }
+}
+
+async fn raw(dir: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(dir.join("aldis.db")).connect().await.unwrap()
+}
+
+/// A closed store with seven events, changed by `sql`; then what `verify` says.
+async fn breach(sql: &str) -> Breach {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    fill(&store, 7).await;
+    assert_eq!(store.verify(|_| ()).await.unwrap().events, 7);
+    store.close().await;
+    let mut db = raw(dir.path()).await;
+    let done = sqlx::query(AssertSqlSafe(sql)).execute(&mut db).await.unwrap();
+    assert_eq!(done.rows_affected(), 1, "{sql}");
+    db.close().await.unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    match store.verify(|_| ()).await {
+        Err(StoreError::Broken(breach)) => breach,
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_any_column_is_found_where_it_is() {
+    let changes = [
+        "event_id = zeroblob(16)",
+        "stream = 'change-x'",
+        "version = 2",
+        "type = 'head_moved'",
+        "schema_version = 2",
+        "body = '{ }'",
+        "meta = '{\"source\":\"tesu\"}'",
+        "recorded_at = recorded_at + 1",
+        "prev_hash = zeroblob(32)",
+        "hash = zeroblob(32)",
+    ];
+    for change in changes {
+        let found = breach(&format!("UPDATE events SET {change} WHERE position = 4")).await;
+        assert_eq!(found, Breach::Changed { position: 4 }, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn events_that_go_or_move_are_found() {
+    let missing = Breach::Missing { position: 4 };
+    assert_eq!(breach("DELETE FROM events WHERE position = 4").await, missing);
+    assert_eq!(breach("UPDATE events SET position = 40 WHERE position = 4").await, missing);
+    let last = Breach::Missing { position: 7 };
+    assert_eq!(breach("DELETE FROM events WHERE position = 7").await, last);
+    let short = breach("UPDATE events SET hash = zeroblob(3) WHERE position = 4").await;
+    assert!(matches!(short, Breach::Unreadable { position: 4, .. }), "{short:?}");
+}
+
+#[tokio::test]
+async fn head_and_versions_must_fit_the_events() {
+    let head = breach("UPDATE log_head SET position = 6").await;
+    assert_eq!(head, Breach::Head { position: 6 });
+    let head = breach("UPDATE log_head SET hash = zeroblob(32)").await;
+    assert_eq!(head, Breach::Head { position: 7 });
+    let stream = "change-3".to_owned();
+    let wrong = breach("UPDATE streams SET version = 9 WHERE stream = 'change-3'").await;
+    assert_eq!(wrong, Breach::Stream { stream: stream.clone(), version: 9 });
+    let gone = breach("DELETE FROM streams WHERE stream = 'change-3'").await;
+    assert_eq!(gone, Breach::Stream { stream, version: 0 });
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_out_but_may_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::in_dir(dir.path());
+    let store = Store::open(&settings).await.unwrap();
+    fill(&store, 3).await;
+    let refused = Store::open(&settings).await.unwrap_err();
+    let told = refused.to_string().replace(&*dir.path().to_string_lossy(), "DIR");
+    insta::assert_snapshot!(told, @"another aldis process uses DIR: stop it, or choose another ALDIS_DATA_DIR");
+
+    let reader = Store::open_read_only(&settings).await.unwrap();
+    assert_eq!(reader.verify(|_| ()).await.unwrap().events, 3);
+    let refused = reader.append(Append::new(Meta::default())).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Closed));
+    store.close().await;
+    let reader = Store::open_read_only(&settings).await.unwrap();
+    assert_eq!(reader.read(0, 9).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("aldis.db");
+    fs::write(&path, "just some text, long enough to be looked at ".repeat(100)).unwrap();
+    let refused = Store::open(&Settings::in_dir(dir.path())).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::NotADatabase { .. }), "{refused:?}");
+    assert!(!refused.is_retryable());
+    assert!(fs::read_to_string(&path).unwrap().starts_with("just some text"));
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_and_an_older_one_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::in_dir(dir.path());
+    Store::open(&settings).await.unwrap().close().await;
+    let mut db = raw(dir.path()).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+                 execution_time) VALUES (9999, 'later', 1, x'00', 0)";
+    sqlx::query(newer).execute(&mut db).await.unwrap();
+    for refused in [Store::open(&settings).await, Store::open_read_only(&settings).await] {
+        assert!(matches!(refused.unwrap_err(), StoreError::Newer(9999)));
+    }
+    let older = "DELETE FROM _sqlx_migrations WHERE version > 1";
+    sqlx::query(older).execute(&mut db).await.unwrap();
+    let refused = Store::open_read_only(&settings).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Older));
+}
+
+fn files_hold(dir: &TempDir, text: &str) -> bool {
+    let paths = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let all: Vec<u8> = paths.flat_map(|path| fs::read(path).unwrap()).collect();
+    all.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn no_file_holds_a_secret_in_the_clear() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    let secret = SecretString::from("glpat-0123456789abcdef");
+    store.put_secret("a-recognisable-name", &secret).await.unwrap();
+    assert!(files_hold(&dir, "a-recognisable-name"));
+    assert!(!files_hold(&dir, secret.expose_secret()));
+    store.close().await;
+    assert!(!files_hold(&dir, secret.expose_secret()));
+    let mode = fs::metadata(dir.path().join("secret.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_sealed_value_opens_only_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    for name in ["a", "b"] {
+        store.put_secret(name, &SecretString::from(name)).await.unwrap();
+    }
+    let mut db = raw(dir.path()).await;
+    let swap = "UPDATE secrets SET (data_key, value) = \
+                (SELECT data_key, value FROM secrets WHERE name = 'b') WHERE name = 'a'";
+    sqlx::query(swap).execute(&mut db).await.unwrap();
+    let refused = store.secret("a").await.unwrap_err();
+    insta::assert_snapshot!(refused, @"secret `a` cannot be opened: the database row was changed");
+    assert_eq!(store.secret("b").await.unwrap().unwrap().expose_secret(), "b");
+}
+
+async fn refusal(settings: &Settings) -> String {
+    let refused = Store::open(settings).await.unwrap_err();
+    refused.to_string().replace(&*settings.dir.to_string_lossy(), "DIR")
+}
+
+#[tokio::test]
+async fn a_key_file_must_be_there_private_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("master");
+    let settings = Settings { key_file: Some(path.clone()), ..Settings::in_dir(dir.path()) };
+    insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/master: No such file or directory (os error 2)");
+    fs::write(&path, "c2hvcnQ=").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/master: others may read this key file (mode 640): chmod 600");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/master: this is no key file: it must hold 32 bytes in base 64");
+}
+
+#[tokio::test]
+async fn a_lost_master_key_is_not_replaced_while_secrets_need_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::in_dir(dir.path());
+    let store = Store::open(&settings).await.unwrap();
+    store.put_secret("a", &SecretString::from("x")).await.unwrap();
+    store.close().await;
+    fs::remove_file(dir.path().join("secret.key")).unwrap();
+    insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/secret.key: the master key is gone, and the secrets in the database need it: put it back");
+
+    fs::write(dir.path().join("secret.key"), format!("{}=", "A".repeat(43))).unwrap();
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(dir.path().join("secret.key"), private).unwrap();
+    let store = Store::open(&settings).await.unwrap();
+    let refused = store.secret("a").await.unwrap_err();
+    assert!(matches!(refused, StoreError::Sealed { .. }), "{refused:?}");
+}
