@@ -312,7 +312,12 @@ mod tests {
             "http://h/a/b/",
         ];
         let urls = bases.map(|base| api_url(base).unwrap().to_string()).join("\n");
-        assert_snapshot!(urls, @"");
+        assert_snapshot!(urls, @"
+        https://git.example/api/v4
+        https://git.example/api/v4
+        http://h:8080/gitlab/api/v4
+        http://h/a/b/api/v4
+        ");
     }
 
     #[test]
@@ -326,7 +331,15 @@ mod tests {
             refusal(GitLab::builder("https://git.example").token("".into())),
             refusal(GitLab::builder("https://git.example").ca_file(Some("/nowhere/ca.pem".into()))),
         ];
-        assert_snapshot!(said.join("\n"), @"");
+        assert_snapshot!(said.join("\n"), @"
+        the GitLab base URL is no URL; write it as https://gitlab.example.com
+        the GitLab base URL must start with https:// or http://
+        the GitLab base URL must hold no user name or password
+        the GitLab base URL must end with its path, without `?` or `#`
+        the GitLab token is empty or holds a line break or another control character
+        the GitLab token is empty or holds a line break or another control character
+        cannot use the CA file /nowhere/ca.pem: No such file or directory (os error 2)
+        ");
     }
 
     #[test]

@@ -68,26 +68,12 @@ fn plain(body: &[u8]) -> String {
 
 /// One line of at most 300 characters.
 pub(crate) fn shorten(text: &str) -> String {
-    let mut line = String::new();
-    let mut count = 0;
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        if word.is_empty() {
-            continue;
-        }
-        if count > 0 {
-            line.push(' ');
-            count += 1;
-        }
-        for letter in word.chars() {
-            if count + 1 >= MAX_CHARS {
-                line.push('…');
-                return line;
-            }
-            line.push(letter);
-            count += 1;
-        }
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_CHARS) {
+        None => line,
+        Some(_) => line.chars().take(MAX_CHARS - 1).chain(['…']).collect(),
     }
-    line
 }
 
 #[cfg(test)]
@@ -125,7 +111,25 @@ mod tests {
             r#"["odd"]"#,
             "",
         ];
-        assert_snapshot!(bodies.map(said).join("\n"), @"");
+        assert_snapshot!(bodies.map(said).join("\n"), @r#"
+        404 Project Not Found
+        description is too long (maximum is 255 characters) [field description]
+        Another open merge request already exists
+        This endpoint has been requested too many times.
+        status cannot transition via "run" [field status]
+        400 Bad request - Note {:note=>["is too long"]}
+        state is missing, state does not have a valid value [field state]
+        environment is empty [field environment]
+        404 Not Found
+        invalid_token: Token was revoked.
+        insufficient_scope: Higher privileges [scope api]
+        insufficient_granular_scope: Needs read_webhook [scope Needs read_webhook]
+
+        Retry later
+        502 Bad Gateway
+        an HTML page
+        ["odd"]
+        "#);
     }
 
     #[test]

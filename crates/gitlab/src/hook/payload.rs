@@ -154,8 +154,8 @@ impl From<serde_json::Error> for ParseError {
 /// body. Events that are not read give [`Payload::Other`] whatever their JSON looks like.
 pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
     serde_json::from_slice::<shape::Sound>(body)?;
-    // It is sound JSON; if it has another shape, then it is one of no known event.
-    let outline: shape::Outline = serde_json::from_slice(body).unwrap_or_default();
+    // It is sound JSON; an odd shape is fine as long as nobody reads it.
+    let outline: shape::Outline = read(body).unwrap_or_default();
     let kind = match event_header {
         "System Hook" => outline.kind().unwrap_or_default(),
         "Push Hook" => "push",
@@ -179,6 +179,11 @@ pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
     })
 }
 
+/// Only objects: serde would take an array's items for fields in their order.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ParseError> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        let message = "a payload is a JSON object".to_owned();
+        return Err(ParseError { line: 1, column: 1, message });
+    }
     Ok(serde_json::from_slice(body)?)
 }
