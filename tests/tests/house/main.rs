@@ -3,6 +3,7 @@
 
 mod edges;
 mod graph;
+mod readme;
 mod sources;
 mod texts;
 

@@ -121,12 +121,12 @@ fn leads_into(root: &str, line: &str) -> bool {
     line.split(root).skip(1).any(|rest| inside.iter().any(|part| rest.starts_with(part)))
 }
 
-/// A home other than the one that a sandbox gives its steps.
+/// A file in a home, other than in the one that a sandbox gives its steps.
 fn names_a_persons_home(line: &str) -> bool {
     ["/home/", "/Users/"].iter().any(|homes| {
-        line.split(homes).skip(1).any(|rest| {
-            let owner = words(rest).next().unwrap_or_default();
-            rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && owner != "aldis"
+        line.split(homes).skip(1).filter_map(|rest| rest.split_once('/')).any(|(owner, _)| {
+            let is_a_name = !owner.is_empty() && owner.chars().all(|c| c.is_ascii_alphanumeric());
+            is_a_name && owner != "aldis"
         })
     })
 }
@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn a_home_is_somebodys_unless_it_is_the_sandboxs() {
         assert!(names_a_persons_home(concat!("see /ho", "me/jo/notes")));
-        assert!(!names_a_persons_home("HOME=/home/aldis"));
-        assert!(!names_a_persons_home("the folder /home/ itself"));
+        assert!(!names_a_persons_home("HOME=/home/aldis/"));
+        assert!(!names_a_persons_home("no /home/other there, and nothing in /home/ itself"));
     }
 
     #[test]

@@ -29,12 +29,13 @@ pub(crate) fn all() -> Vec<Text> {
 
 /// All of them that are Rust.
 pub(crate) fn rust() -> Vec<Text> {
-    all().into_iter().filter(Text::is_rust).collect()
+    all().into_iter().filter(|text| text.is_a("rs")).collect()
 }
 
 impl Text {
-    pub(crate) fn is_rust(&self) -> bool {
-        Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
+    /// Does its name end so?
+    pub(crate) fn is_a(&self, kind: &str) -> bool {
+        Path::new(&self.path).extension().is_some_and(|extension| extension == kind)
     }
 
     /// Part of a package's `src`, and not one of its test modules.
