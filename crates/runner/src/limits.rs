@@ -7,7 +7,7 @@ mod cgroup;
 
 use std::sync::Arc;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) use cgroup::Mechanism;
 use cgroup::Cgroup;
@@ -37,25 +37,35 @@ impl Cage {
         Ok(cage)
     }
 
-    /// Whether cgroups count; if not, every step must limit its own processes by `ulimit`.
-    pub(crate) fn has_cgroup(&self) -> bool {
-        !self.groups.is_empty()
-    }
-
     /// Puts a process in, before it starts anything.
     pub(crate) fn hold(&self, pid: Pid) -> std::io::Result<()> {
         for group in self.groups.iter() {
             group.add(pid)?;
         }
-        let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
-        let set = |what, most| rustix::process::prlimit(Some(pid), what, limit(most)).map(|_| ());
-        set(Resource::Fsize, self.limits.disk)?;
-        set(Resource::Core, 0)?;
-        if self.groups.is_empty() {
-            // Address space would be too strict: many runtimes reserve much more than they use.
-            set(Resource::Data, self.limits.memory)?;
-        }
         Ok(())
+    }
+
+    /// Shell commands that limit the shell itself and what it starts. The runner could set these from
+    /// outside only with a capability that containers lack. Address space would be too strict where
+    /// no cgroup counts memory: many runtimes reserve much more than they use.
+    pub(crate) fn shell_limits(&self) -> String {
+        // Blocks of 512 bytes, says POSIX; `-d` counts in KiB in every shell that has it.
+        let mut commands = format!("ulimit -c 0; ulimit -f {};", (self.limits.disk / 512).max(1));
+        if self.groups.is_empty() {
+            commands += &format!(" ulimit -d {};", (self.limits.memory >> 10).max(1));
+        }
+        commands
+    }
+
+    /// A shell command that limits the number of processes, for inside the sandbox: there they are
+    /// counted per user namespace, so the operator's own do not count. Shells differ in the
+    /// option's letter. Empty if a cgroup counts.
+    pub(crate) fn process_limit(&self) -> String {
+        if !self.groups.is_empty() {
+            return String::new();
+        }
+        let most = self.limits.processes;
+        format!("ulimit -u {most} 2>/dev/null || ulimit -p {most};")
     }
 
     /// Kills whatever is inside, until nothing is.

@@ -129,7 +129,9 @@ impl Log {
         if step != self.step {
             self.flush();
             self.step = step;
-            self.at_line_start = true;
+            if !std::mem::replace(&mut self.at_line_start, true) {
+                self.tail.push(b"\n");
+            }
         }
     }
 

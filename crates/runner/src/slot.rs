@@ -110,7 +110,6 @@ impl<D: Dispatcher> Runner<D> {
                 dir: &dir,
                 user,
                 cage: cage.clone(),
-                processes: settings.limits.processes,
                 has_network: capabilities.has_network,
                 can_disable_userns: capabilities.can_disable_userns,
                 expose: &settings.expose,

@@ -43,7 +43,6 @@ pub(crate) struct Bubblewrap {
     bwrap: PathBuf,
     user: Option<u32>,
     cage: Cage,
-    processes: u64,
     wants_network: bool,
     network: Option<Network>,
     ready: Option<Launcher>,
@@ -60,7 +59,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) user: Option<u32>,
     pub(crate) cage: Cage,
-    pub(crate) processes: u64,
     pub(crate) has_network: bool,
     pub(crate) can_disable_userns: bool,
     pub(crate) expose: &'a [PathBuf],
@@ -97,7 +95,6 @@ impl Bubblewrap {
             bwrap: parts.bwrap.to_owned(),
             user: parts.user,
             cage: parts.cage,
-            processes: parts.processes,
             wants_network: parts.has_network,
             network: None,
             ready: None,
@@ -124,7 +121,6 @@ impl Bubblewrap {
                 &self.bwrap,
                 self.user,
                 &self.cage,
-                self.processes,
                 self.network.as_ref(),
             )?);
         }

@@ -41,7 +41,6 @@ impl Launcher {
         bwrap: &Path,
         user: Option<u32>,
         cage: &Cage,
-        processes: u64,
         network: Option<&Network>,
     ) -> std::io::Result<Self> {
         let mut command = match network.zip(programs.nsenter.as_deref()) {
@@ -54,15 +53,11 @@ impl Launcher {
             }
             None => Command::new("/bin/sh"),
         };
-        command.args(["-c", WAIT, "sh"]).arg(bwrap);
+        command.arg("-c").arg(cage.shell_limits() + WAIT).arg("sh").arg(bwrap);
         command.args(["--args", "3", "--json-status-fd", "4", "--"]);
-        if !cage.has_cgroup() {
-            // Counted per user namespace, so the operator's own processes do not count. Shells
-            // differ in the option's letter.
-            command.args(["/bin/sh", "-c"]).arg(format!(
-                "ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; exec \"$@\""
-            ));
-            command.arg("sh");
+        let inside = cage.process_limit();
+        if !inside.is_empty() {
+            command.args(["/bin/sh", "-c"]).arg(inside + " exec \"$@\"").arg("sh");
         }
         command.args(["/bin/sh", "-e", STEP]);
         let (reader, writer) = std::io::pipe()?;

@@ -14,7 +14,8 @@ use super::running::{Control, Running};
 use super::{StartError, StepSpec, base_env, stack_dir};
 use crate::limits::Cage;
 
-/// Starts steps as plain processes of the slot's user. Refused for untrusted runs by the job.
+/// Starts steps as plain processes of the slot's user. Without a cgroup the number of processes is
+/// not limited: it would be counted with all others of that user. Refused for untrusted runs by the job.
 pub(crate) struct Shell {
     pub(crate) user: Option<u32>,
     pub(crate) cage: Cage,
@@ -30,7 +31,9 @@ impl Shell {
         let (reader, writer) = std::io::pipe()?;
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", "read -r _ && exec /bin/sh -e \"$1\" </dev/null", "sh"])
+            .arg("-c")
+            .arg(self.cage.shell_limits() + "read -r _ && exec /bin/sh -e \"$1\" </dev/null")
+            .arg("sh")
             .arg(&script)
             .env_clear()
             .envs(base_env(&spec.run_dir.home.to_string_lossy()))

@@ -71,7 +71,8 @@ async fn steps_keep_their_bytes_apart_and_secrets_stay_home() {
     assert_eq!(closed.remark, None);
     insta::assert_snapshot!(closed.tail, @r"
     $ one
-    token [masked] end, glpat-$ two
+    token [masked] end, glpat-
+    $ two
     ");
     let chunks = taker.chunks.lock().unwrap();
     let steps: Vec<u32> = chunks.iter().map(|chunk| chunk.step).collect();

@@ -151,7 +151,45 @@ fn a_plan_is_told_without_its_secrets() {
     let found = collect(dir.path(), ".", &plans(&["plan.json"]));
     let text = told(&found);
     assert!(!text.contains("-secret") && !text.contains("secret-") && !text.contains("n2"));
-    insta::assert_snapshot!(text, @r#""#);
+    insta::assert_snapshot!(text, @r#"
+    {
+      "file": "plan.json",
+      "add": 2,
+      "change": 1,
+      "destroy": 2,
+      "resources": [
+        {
+          "address": "db.main",
+          "action": "update",
+          "attributes": [
+            "id: (none) → (known after apply)",
+            "nested: (sensitive) → (sensitive)",
+            "password: (sensitive) → (sensitive)",
+            "size: 1 → 2"
+          ]
+        },
+        {
+          "address": "vm.web[0]",
+          "action": "replace",
+          "attributes": [
+            "image: \"a\" → \"b\""
+          ]
+        },
+        {
+          "address": "key.all",
+          "action": "create",
+          "attributes": [
+            "pem: (none) → (sensitive)"
+          ]
+        },
+        {
+          "address": "gone.x",
+          "action": "delete",
+          "attributes": []
+        }
+      ]
+    }
+    "#);
 }
 
 #[test]
@@ -165,6 +203,6 @@ fn junk_plans_become_remarks_that_quote_nothing() {
     insta::assert_snapshot!(told(&found), @r"
     a.json: not a readable plan: not the fields of a plan (line 1, column 53)
     b.json: not a readable plan: no JSON (line 1, column 1)
-    c.json: not a readable plan: no JSON (line 1, column 128)
+    c.json: not a readable plan: not the fields of a plan (line 1, column 1)
     ");
 }

@@ -1,0 +1,89 @@
+//! Leases, cancels and the end of a runner.
+
+use std::time::Duration;
+
+use aldis_domain::report::{Outcome, StepResult};
+use aldis_protocol::DispatchError;
+use aldis_runner::{Stop, Turn};
+
+use crate::support::{Bench, PATIENCE, Repo, assignment, is_running, stack, step};
+
+#[tokio::test]
+async fn a_cancel_ends_grandchildren_too() {
+    let repo = Repo::new(&[]);
+    let mut bench = Bench::new().await;
+    let script = "(setsid sh -c 'trap \"\" TERM; sleep 31.125; true' &) ; echo up; sleep 31.125";
+    bench.queue.add(assignment(&repo, stack(vec![step("x", script), step("y", "true")])));
+    let (queue, stop) = (bench.queue.clone(), bench.stop.subscribe());
+    let turn = tokio::spawn(async move { bench.slot.step(&stop).await });
+    queue.says("\nup\n").await;
+    queue.cancel();
+    assert_eq!(tokio::time::timeout(PATIENCE, turn).await.unwrap().unwrap(), Ok(Turn::Ran));
+    let finish = &queue.finished()[0];
+    assert_eq!(finish.outcome, Outcome::Canceled);
+    let results: Vec<StepResult> = finish.report.steps.iter().map(|s| s.result).collect();
+    assert_eq!(results, [StepResult::Canceled, StepResult::Canceled]);
+    assert!(!is_running("31.125"));
+}
+
+#[tokio::test]
+async fn a_stale_lease_ends_the_job_without_a_word() {
+    let repo = Repo::new(&[]);
+    let mut bench = Bench::new().await;
+    bench.queue.answer_heartbeats(DispatchError::Stale);
+    let mut job = assignment(&repo, stack(vec![step("x", "sleep 31.375")]));
+    job.lease = Duration::from_millis(2250);
+    bench.queue.add(job);
+    let turn = tokio::time::timeout(PATIENCE, bench.slot.step(&bench.stop.subscribe())).await;
+    assert_eq!(turn.unwrap(), Ok(Turn::Ran));
+    assert!(bench.queue.finished().is_empty());
+    assert!(!is_running("31.375"));
+    assert_eq!(bench.run_dirs(), 0);
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_kept_ends_the_job_unless_it_is_tracked() {
+    let repo = Repo::new(&[]);
+    let mut bench = Bench::new().await;
+    bench.queue.answer_heartbeats(DispatchError::Unavailable("away".to_owned()));
+    let mut job = assignment(&repo, stack(vec![step("x", "sleep 2")]));
+    job.lease = Duration::from_millis(1000);
+    bench.queue.add(job.clone());
+    let turn = tokio::time::timeout(PATIENCE, bench.slot.step(&bench.stop.subscribe())).await;
+    assert_eq!(turn.unwrap(), Ok(Turn::Ran));
+    assert!(bench.queue.finished().is_empty());
+
+    job.tracked = true;
+    let (outcome, _) = bench.run(job).await;
+    assert_eq!(outcome, Outcome::Passed);
+}
+
+#[tokio::test]
+async fn a_result_is_offered_until_it_is_taken() {
+    let mut bench = Bench::new().await;
+    bench.queue.refuse_finish(2);
+    let (outcome, _) = bench.script("true").await;
+    assert_eq!(outcome, Outcome::Passed);
+}
+
+#[tokio::test]
+async fn a_runner_that_must_stop_cancels_what_runs() {
+    let repo = Repo::new(&[]);
+    let mut bench = Bench::new().await;
+    bench.queue.add(assignment(&repo, stack(vec![step("x", "echo up; sleep 31.625")])));
+    let (queue, stop) = (bench.queue.clone(), bench.stop.clone());
+    let turn = tokio::spawn(async move { bench.slot.step(&bench.stop.subscribe()).await });
+    queue.says("\nup\n").await;
+    stop.send_replace(Stop::Cancel);
+    tokio::time::timeout(PATIENCE, turn).await.unwrap().unwrap().unwrap();
+    let finish = &queue.finished()[0];
+    assert_eq!(finish.outcome, Outcome::Canceled);
+    assert_eq!(finish.report.trouble.as_deref(), Some("the runner was stopped"));
+    assert!(!is_running("31.625"));
+}
+
+#[tokio::test]
+async fn an_idle_turn_does_nothing() {
+    let mut bench = Bench::new().await;
+    assert_eq!(bench.slot.step(&bench.stop.subscribe()).await, Ok(Turn::Idle));
+}
