@@ -43,7 +43,7 @@ impl fmt::Display for Context {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No byte of the call went out (name, connection or TLS failed). It had no effect.
-    #[error("GitLab cannot be reached; check the base URL and the network: {0}")]
+    #[error("GitLab cannot be reached; check the base URL, the network and the CA file: {0}")]
     NotSent(Box<Context>),
     /// A write went out and its answer was lost or unreadable. Read before writing again: GitLab
     /// keeps no idempotency keys.

@@ -115,6 +115,18 @@ async fn nobody_listening_means_not_sent() {
 }
 
 #[tokio::test]
+async fn a_failed_tls_handshake_means_not_sent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://{}", listener.local_addr().unwrap());
+    let gitlab = GitLab::builder(base).verify_tls(false).build().unwrap();
+    let statuses = gitlab.project(5).statuses("1f");
+    let refuse = async { drop(listener.accept().await.unwrap()) };
+    let (error, ()) = tokio::join!(statuses.create(&POST), refuse);
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::NotSent(_)), "{error}");
+}
+
+#[tokio::test]
 async fn silence_after_a_write_is_in_doubt() {
     let server = Server::start([Reply::Silence]).await;
     let gitlab = server.builder().timeout(Duration::from_millis(100)).build().unwrap();
