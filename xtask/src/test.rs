@@ -61,8 +61,8 @@ pub(crate) fn main() -> ExitCode {
                 not_run.push(name);
             }
             Err(failure) => {
-                say::err(&format!("==> {name}: failed, {time}: {}", failure.what));
-                say::err(&format!("    {}", failure.advice));
+                let Failure { what, advice } = failure;
+                say::err(&format!("==> {name}: failed, {time}: {what}; {advice}"));
                 return ExitCode::FAILURE;
             }
         }
