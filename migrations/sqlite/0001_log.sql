@@ -31,4 +31,3 @@ CREATE TABLE payloads (
     bytes BLOB NOT NULL, -- lz4
     received_at INTEGER NOT NULL -- microseconds since 1970, UTC
 ) STRICT;
-CREATE INDEX payloads_by_age ON payloads (received_at);

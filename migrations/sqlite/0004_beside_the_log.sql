@@ -8,7 +8,6 @@ CREATE TABLE log_chunks (
     at INTEGER NOT NULL,
     UNIQUE (run, epoch, seq)
 ) STRICT;
-CREATE INDEX log_chunks_by_age ON log_chunks (at);
 
 CREATE TABLE api_calls (
     id INTEGER PRIMARY KEY,

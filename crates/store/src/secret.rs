@@ -44,26 +44,26 @@ impl Sealer {
     pub(crate) fn open(settings: &Settings, may_make: bool) -> Result<Self> {
         let own = settings.dir.join("secret.key");
         let path = settings.key_file.as_deref().unwrap_or(&own);
-        let refuse = |why: String| StoreError::Files { path: path.to_owned(), why };
+        let unusable = |why: String| StoreError::Files { path: path.to_owned(), why };
         let key = match read_key(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && settings.key_file.is_none() => {
                 if !may_make {
                     let why = "the master key is gone, and the secrets in the database need it: \
                                put it back";
-                    return Err(refuse(why.to_owned()));
+                    return Err(unusable(why.to_owned()));
                 }
                 make_key(path)
             }
             other => other,
         };
-        let master = key.map_err(|e| refuse(e.to_string()))?;
+        let master = key.map_err(|e| unusable(e.to_string()))?;
         let id = digest::digest(&digest::SHA256, &[b"aldis key id", &master[..]].concat());
         let key_id = id.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { master: SecretBox::new(Box::new(*master)), key_id })
     }
 
     pub(crate) fn seal(&self, name: &str, value: &[u8]) -> Result<Sealed> {
-        let failed = || self.refuse(name, "the random generator failed");
+        let failed = || refuse(name, "the random generator failed");
         let mut data_key = Zeroizing::new([0; KEY_LEN]);
         rand::fill(&mut data_key[..]).map_err(|_| failed())?;
         let value = seal(&data_key, &self.place(name, "value"), value).ok_or_else(failed)?;
@@ -77,9 +77,9 @@ impl Sealer {
         if sealed.key_id != self.key_id {
             let why =
                 format!("it needs the master key {}, but this is {}", sealed.key_id, self.key_id);
-            return Err(self.refuse(name, &why));
+            return Err(refuse(name, &why));
         }
-        let changed = || self.refuse(name, "the database row was changed");
+        let changed = || refuse(name, "the database row was changed");
         let place = self.place(name, "data_key");
         let opened = open(self.master.expose_secret(), &place, &mut sealed.data_key);
         let data_key = Zeroizing::new(opened.ok_or_else(changed)?.to_vec());
@@ -94,10 +94,10 @@ impl Sealer {
     fn place(&self, name: &str, column: &str) -> Vec<u8> {
         format!("secrets|{name}|{column}|{}", self.key_id).into_bytes()
     }
+}
 
-    fn refuse(&self, name: &str, why: &str) -> StoreError {
-        StoreError::Sealed { name: name.to_owned(), why: why.to_owned() }
-    }
+fn refuse(name: &str, why: &str) -> StoreError {
+    StoreError::Sealed { name: name.to_owned(), why: why.to_owned() }
 }
 
 fn seal(key: &[u8; KEY_LEN], place: &[u8], text: &[u8]) -> Option<Vec<u8>> {

@@ -191,10 +191,11 @@ pub(crate) mod sqlite {
          due_at = $3, lease_epoch = wanted.value ->> 1 \
          FROM json_each($1) AS wanted WHERE work.rowid = wanted.value ->> 0";
     pub(crate) const PRUNED_AT_ONCE: u64 = 256;
-    pub(crate) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE rowid IN \
-         (SELECT rowid FROM payloads WHERE received_at < $1 LIMIT 256)";
-    pub(crate) const PRUNE_LOGS: &str = "DELETE FROM log_chunks WHERE rowid IN \
-         (SELECT rowid FROM log_chunks WHERE at < $1 LIMIT 256)";
+    // Rowids grow with time, so the oldest rows are found without an index on it.
+    pub(crate) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE received_at < $1 \
+         AND rowid IN (SELECT rowid FROM payloads ORDER BY rowid LIMIT 256)";
+    pub(crate) const PRUNE_LOGS: &str = "DELETE FROM log_chunks WHERE at < $1 \
+         AND rowid IN (SELECT rowid FROM log_chunks ORDER BY rowid LIMIT 256)";
     pub(crate) const PRUNE_CALLS: &str = "DELETE FROM api_calls WHERE id IN \
          (SELECT id FROM api_calls WHERE at < $1 LIMIT 256)";
     pub(crate) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";

@@ -17,7 +17,7 @@ use crate::work::{Fence, WorkKey, WorkTouch};
 /// How often a unit is tried before its caller is told to come back later.
 const TRIES: u32 = 8;
 
-/// What one pass of [`Store::transact`] has read and wants to write.
+/// What one pass of [`transact!`](crate::transact) has read and wants to write.
 #[derive(Debug)]
 pub struct Unit {
     store: Store,
@@ -36,7 +36,8 @@ struct StreamState {
 }
 
 impl Store {
-    /// The state of `stream` as it is now. To decide by it and append, use [`Store::transact`].
+    /// The state of `stream` as it is now. To decide by it and append, use
+    /// [`transact!`](crate::transact).
     pub async fn fold<S: Fold>(&self, stream: &str) -> Result<S, StoreError> {
         Ok(S::of(&events(&self.load(stream).await?)?))
     }

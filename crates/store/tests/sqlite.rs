@@ -1,5 +1,7 @@
 //! What only the embedded engine has: files, a lock, a key file, and rows that can be tampered with.
 
+#![expect(clippy::unwrap_used, reason = "a test whose surroundings fail has failed")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

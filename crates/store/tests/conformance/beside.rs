@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::bench::Bench;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn chunk(seq: u64, text: &str) -> LogChunk {
     LogChunk { seq, step: 0, bytes: text.as_bytes().to_vec() }
@@ -62,7 +62,7 @@ async fn calls_are_listed_newest_first() {
         request_id: Some("01H".to_owned()),
         cause: Some(Uuid::now_v7()),
     };
-    let calls = vec![call(10, Some(201)), call(20, None), call(30, Some(409))];
+    let calls = [call(10, Some(201)), call(20, None), call(30, Some(409))];
     bench.store.add_calls(calls[..1].to_vec()).await.unwrap();
     let with = Append { calls: calls[1..].to_vec(), ..Append::new(Meta::default()) };
     bench.store.append(with).await.unwrap();
