@@ -43,7 +43,9 @@ pub(crate) struct StepSpec<'a> {
 /// Why a step could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("the environment variable `{0}` cannot be set: no `=` or NUL in names, no NUL in values")]
+    #[error(
+        "the environment variable `{0}` cannot be set: no `=` or NUL in names, no NUL in values"
+    )]
     Env(String),
     #[error("the stack's directory `{0}` does not exist in this commit")]
     Dir(String),

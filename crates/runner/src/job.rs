@@ -14,16 +14,16 @@ use tokio::sync::watch;
 use crate::executor::{Executor, OBJECTS, Shell};
 use crate::lease::{Interrupt, Lease};
 use crate::output::{Log, Patterns};
+use crate::reports;
 use crate::slot::{Slot, Stop};
 use crate::steps::{self, Stepped};
 use crate::workspace::{Mirror, RunDir, Wanted, WorkspaceError};
-use crate::reports;
 
 /// How long the end of a log is offered to a queue that does not answer.
 const LOG_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a result is offered; a tracked run's is offered much longer, for nobody else has it.
-const FINISH_PATIENCE: Duration = Duration::from_secs(10 * 60);
-const TRACKED_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+const FINISH_PATIENCE: Duration = Duration::from_mins(10);
+const TRACKED_PATIENCE: Duration = Duration::from_hours(24);
 
 /// The result of an attempt, or why there is none to be told.
 enum Verdict {
@@ -123,13 +123,16 @@ fn choose<D>(slot: &Slot<D>, assignment: &Assignment) -> Result<bool, String> {
     let wish = assignment.stack.executor.unwrap_or(settings.executor);
     match wish {
         Wish::Bubblewrap if slot.bubblewrap.is_some() => Ok(false),
-        Wish::Bubblewrap => Err("this runner has no sandbox, and the stack asks for one".to_owned()),
+        Wish::Bubblewrap => {
+            Err("this runner has no sandbox, and the stack asks for one".to_owned())
+        }
         Wish::Shell if assignment.untrusted => {
             Err("the shell executor is refused for untrusted code".to_owned())
         }
         Wish::Shell if settings.allow_shell || settings.executor == Wish::Shell => Ok(true),
         Wish::Shell => {
-            Err("this runner does not allow the shell executor; set `executor: bubblewrap`".to_owned())
+            Err("this runner does not allow the shell executor; set `executor: bubblewrap`"
+                .to_owned())
         }
     }
 }
@@ -161,7 +164,7 @@ async fn fetch<D: Dispatcher>(
         git_ref: assignment.git_ref.clone(),
         source: assignment.source.clone(),
     };
-    let limit = tokio::time::sleep(assignment.stack.timeout.max(Duration::from_secs(60)));
+    let limit = tokio::time::sleep(assignment.stack.timeout.max(Duration::from_mins(1)));
     tokio::select! {
         result = mirror.need(&wanted) => result?,
         interrupt = lease.interrupted() => return Err(Stopped::Interrupt(interrupt)),
@@ -219,7 +222,9 @@ async fn in_directory<D: Dispatcher>(
     let after = slot.cage.felt();
     if after.memory > before.memory {
         let most = settings.limits.memory >> 20;
-        report.remarks.push(format!("a process was killed: the run used more than {most} MiB of memory"));
+        report
+            .remarks
+            .push(format!("a process was killed: the run used more than {most} MiB of memory"));
     }
     if after.processes > before.processes {
         let most = settings.limits.processes;

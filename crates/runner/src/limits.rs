@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-pub(crate) use cgroup::Mechanism;
 use cgroup::Cgroup;
+pub(crate) use cgroup::Mechanism;
 
 use crate::settings::Limits;
 

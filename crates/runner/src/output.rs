@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use keep::LastBytes;
-pub(crate) use mask::Patterns;
 use mask::Masker;
+pub(crate) use mask::Patterns;
 use send::{Queue, SendEnd};
 use tail::Tail;
 pub(crate) use tail::plain_text;

@@ -73,25 +73,16 @@ pub async fn preflight(settings: &Settings) -> Result<Capabilities, PreflightErr
     let mut remarks = Vec::new();
     let work_dir = place::find(settings, drops_user, &mut remarks)?;
 
-    let mut sandbox = "none: the shell executor does not isolate".to_owned();
-    let mut can_disable_userns = false;
-    let mut has_network = false;
-    let mut network = "the machine's own: the shell executor does not isolate".to_owned();
-    let mut bwrap = programs.bwrap.clone();
-    if settings.executor == Executor::Bubblewrap {
-        let program = bwrap.as_deref().ok_or(PreflightError::NoBubblewrap)?;
-        can_disable_userns = try_sandbox(program, user).await?;
-        let version = first_line(program, "--version").await.unwrap_or_default();
-        sandbox = match user {
-            Some(user) => format!("{version}, as user {user} and following"),
-            None => format!("{version}, as the runner's own user"),
-        };
-        (has_network, network) = try_network(&programs, user).await;
-        if !has_network {
-            remarks.push(format!("steps have no network: {network}"));
-        }
-    } else {
-        bwrap = None;
+    let isolation = match settings.executor {
+        Executor::Bubblewrap => try_isolation(&programs, user, &mut remarks).await?,
+        Executor::Shell => Isolation::none(),
+    };
+    let strays = inherited_files();
+    if !strays.is_empty() {
+        remarks.push(format!(
+            "the runner inherited open files (numbers {}), and so does every step; start it without",
+            strays.join(", ")
+        ));
     }
     let mechanism = Mechanism::find();
     if mechanism == Mechanism::Rlimits {
@@ -102,19 +93,60 @@ pub async fn preflight(settings: &Settings) -> Result<Capabilities, PreflightErr
     }
     Ok(Capabilities {
         git,
-        sandbox,
-        network,
+        sandbox: isolation.sandbox,
+        network: isolation.network,
         limits: mechanism.words().to_owned(),
         work_dir,
         remarks,
         programs,
         git_program,
-        bwrap,
-        can_disable_userns,
-        has_network,
+        bwrap: isolation.bwrap,
+        can_disable_userns: isolation.can_disable_userns,
+        has_network: isolation.has_network,
         mechanism,
         drops_user,
     })
+}
+
+/// What trying out the sandbox has shown.
+struct Isolation {
+    sandbox: String,
+    network: String,
+    bwrap: Option<PathBuf>,
+    can_disable_userns: bool,
+    has_network: bool,
+}
+
+impl Isolation {
+    fn none() -> Self {
+        Self {
+            sandbox: "none: the shell executor does not isolate".to_owned(),
+            network: "the machine's own: the shell executor does not isolate".to_owned(),
+            bwrap: None,
+            can_disable_userns: false,
+            has_network: false,
+        }
+    }
+}
+
+async fn try_isolation(
+    programs: &Programs,
+    user: Option<u32>,
+    remarks: &mut Vec<String>,
+) -> Result<Isolation, PreflightError> {
+    let program = programs.bwrap.as_deref().ok_or(PreflightError::NoBubblewrap)?;
+    let can_disable_userns = try_sandbox(program, user).await?;
+    let version = first_line(program, "--version").await.unwrap_or_default();
+    let sandbox = match user {
+        Some(user) => format!("{version}, as user {user} and following"),
+        None => format!("{version}, as the runner's own user"),
+    };
+    let (has_network, network) = try_network(programs, user).await;
+    if !has_network {
+        remarks.push(format!("steps have no network: {network}"));
+    }
+    let bwrap = Some(program.to_owned());
+    Ok(Isolation { sandbox, network, bwrap, can_disable_userns, has_network })
 }
 
 impl Capabilities {
@@ -122,6 +154,24 @@ impl Capabilities {
     pub(crate) fn slot_user(&self, settings: &Settings, slot: u16) -> Option<u32> {
         self.drops_user.then(|| settings.first_uid + u32::from(slot))
     }
+}
+
+/// Open files that children get and that we did not open: all of ours are close-on-exec.
+fn inherited_files() -> Vec<String> {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    let is_stray = |path: &Path| {
+        let info = std::fs::read_to_string(path).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        flags
+            .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
+            .is_some_and(|flags| flags & CLOSE_ON_EXEC == 0)
+    };
+    let entries = std::fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten();
+    let names = entries.filter(|entry| is_stray(&entry.path())).map(|entry| entry.file_name());
+    names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|n| !["0", "1", "2"].contains(&n.as_str()))
+        .collect()
 }
 
 async fn first_line(program: &Path, argument: &str) -> Option<String> {
@@ -140,7 +190,17 @@ async fn try_sandbox(bwrap: &Path, user: Option<u32>) -> Result<bool, PreflightE
         if with {
             command.arg("--disable-userns");
         }
-        command.args(["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/true"]);
+        command.args([
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--",
+            "/bin/true",
+        ]);
         command.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
         if let Some(user) = user {
             command.uid(user).gid(user);
@@ -149,7 +209,8 @@ async fn try_sandbox(bwrap: &Path, user: Option<u32>) -> Result<bool, PreflightE
             Ok(output) if output.status.success() => return Ok(with),
             Ok(output) => {
                 let words = String::from_utf8_lossy(&output.stderr);
-                last = words.lines().next().unwrap_or("it said nothing").to_owned();
+                last.clear();
+                last.push_str(words.lines().next().unwrap_or("it said nothing"));
             }
             Err(error) => last = error.to_string(),
         }

@@ -19,7 +19,8 @@ pub(crate) struct Programs {
 impl Programs {
     /// Looks in `path`, the value of `PATH`, and in the usual directories.
     pub(crate) fn find(path: Option<&std::ffi::OsStr>) -> Self {
-        let mut places: Vec<PathBuf> = path.map(std::env::split_paths).into_iter().flatten().collect();
+        let mut places: Vec<PathBuf> =
+            path.map(std::env::split_paths).into_iter().flatten().collect();
         places.extend(std::env::split_paths(USUAL));
         let find = |name: &str| {
             places

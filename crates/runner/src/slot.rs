@@ -78,7 +78,8 @@ impl<D: Dispatcher> Runner<D> {
         let unusable = |reason: String| PreflightError::DataDir { path: dir.clone(), reason };
         let lock = lock(dir).map_err(&unusable)?;
         let prepare = || -> std::io::Result<Git> {
-            for (name, mode) in [("mirrors", 0o711), ("runs", 0o711), ("slots", 0o711), ("git", 0o700)]
+            for (name, mode) in
+                [("mirrors", 0o711), ("runs", 0o711), ("slots", 0o711), ("git", 0o700)]
             {
                 let path = dir.join(name);
                 if !path.is_dir() {
@@ -148,7 +149,11 @@ fn lock(dir: &std::path::Path) -> Result<File, String> {
 }
 
 /// A slot's loop.
-async fn work<D: Dispatcher>(mut slot: Slot<D>, wake: Arc<Notify>, mut stop: watch::Receiver<Stop>) {
+async fn work<D: Dispatcher>(
+    mut slot: Slot<D>,
+    wake: Arc<Notify>,
+    mut stop: watch::Receiver<Stop>,
+) {
     let poll = slot.shared.settings.poll;
     while *stop.borrow() == Stop::No {
         slot.warm_up().await;

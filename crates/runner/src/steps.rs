@@ -17,7 +17,7 @@ use crate::workspace::RunDir;
 
 /// Once the stack's time is up, steps that run nevertheless (`when: always` and the like) get this
 /// long together.
-const AFTERWARDS: Duration = Duration::from_secs(5 * 60);
+const AFTERWARDS: Duration = Duration::from_mins(5);
 /// After SIGKILL the kernel has this long to make an end.
 const BURIAL: Duration = Duration::from_secs(5);
 
@@ -208,7 +208,8 @@ impl Course<'_> {
                 (StepResult::Failed, outcome)
             }
         };
-        let is_allowed = step.allow_failure && matches!(outcome, Outcome::Failed | Outcome::TimedOut);
+        let is_allowed =
+            step.allow_failure && matches!(outcome, Outcome::Failed | Outcome::TimedOut);
         let result = if is_allowed { StepResult::AllowedFailure } else { result };
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.report.steps.push(StepReport { name: step.name.clone(), result, exit, millis });

@@ -16,9 +16,12 @@ pub(crate) use run_dir::{RunDir, give, make_dir, sweep};
 /// Why a commit could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WorkspaceError {
-    /// Asking again will not help: the commit or the project is gone, the token is refused.
+    /// The server does not hand out this commit by its sha; it may by a ref.
+    #[error("the commit is no longer in the repository")]
+    Gone,
+    /// Asking again will not help: the project is gone, the token is refused.
     #[error("{0}")]
-    Gone(String),
+    Refused(String),
     /// May pass by itself.
     #[error("{0}")]
     Network(String),

@@ -80,7 +80,10 @@ impl Bubblewrap {
         for name in SYSTEM {
             let path = Path::new("/").join(name);
             match fs::read_link(&path) {
-                Ok(target) => push(&mut fixed, &[OsStr::new("--symlink"), target.as_os_str(), path.as_os_str()]),
+                Ok(target) => push(
+                    &mut fixed,
+                    &[OsStr::new("--symlink"), target.as_os_str(), path.as_os_str()],
+                ),
                 Err(_) if path.is_dir() => bind(&mut fixed, "--ro-bind", &path, &path),
                 Err(_) => {}
             }
@@ -89,7 +92,10 @@ impl Bubblewrap {
         for dir in bound.iter().chain(parts.expose) {
             bind(&mut fixed, "--ro-bind", dir, dir);
         }
-        push(&mut fixed, &["--proc", "/proc", "--dev", "/dev", "--size", "67108864", "--tmpfs", "/dev/shm"]);
+        push(
+            &mut fixed,
+            &["--proc", "/proc", "--dev", "/dev", "--size", "67108864", "--tmpfs", "/dev/shm"],
+        );
         Ok(Self {
             programs: parts.programs.clone(),
             bwrap: parts.bwrap.to_owned(),

@@ -77,13 +77,23 @@ pub(super) fn build(etc: &Path, user: u32, has_network: bool) -> io::Result<Vec<
         }
     }
     let resolver = if has_network { super::network::NAME_SERVER } else { "" };
-    let resolver = if resolver.is_empty() { String::new() } else { format!("nameserver {resolver}\n") };
+    let resolver =
+        if resolver.is_empty() { String::new() } else { format!("nameserver {resolver}\n") };
     let own = [
-        ("passwd", format!("root:x:0:0:root:/root:/bin/sh\naldis:x:{user}:{user}:aldis:/home/aldis:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")),
+        (
+            "passwd",
+            format!(
+                "root:x:0:0:root:/root:/bin/sh\naldis:x:{user}:{user}:aldis:/home/aldis:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+            ),
+        ),
         ("group", format!("root:x:0:\naldis:x:{user}:\nnogroup:x:65534:\n")),
         ("hosts", "127.0.0.1 localhost aldis\n::1 localhost\n".to_owned()),
         ("hostname", "aldis\n".to_owned()),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n".to_owned()),
+        (
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+                .to_owned(),
+        ),
         ("resolv.conf", resolver),
     ];
     for (name, text) in own {

@@ -158,9 +158,7 @@ impl Cgroup {
     pub(super) fn felt(&self) -> Felt {
         let count = |file: &str, key: &str| {
             let text = fs::read_to_string(self.dir.join(file)).unwrap_or_default();
-            text.lines()
-                .find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
-                .unwrap_or(0)
+            text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or(0)
         };
         let memory = match (self.has_memory, self.v2) {
             (false, _) => 0,

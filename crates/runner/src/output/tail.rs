@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn colours_titles_and_progress_bars_disappear() {
         let mut tail = Tail::default();
-        tail.push(b"\x1b[1;31mred\x1b[0m\tx\r\n\x1b]0;title\x07ok\n10%\r50%\r100%\nbell\x07 \xff\n");
+        tail.push(
+            b"\x1b[1;31mred\x1b[0m\tx\r\n\x1b]0;title\x07ok\n10%\r50%\r100%\nbell\x07 \xff\n",
+        );
         insta::assert_snapshot!(tail.text(), @r"
         red x
         ok

@@ -20,7 +20,7 @@ impl Dispatcher for Taker {
         Ok(Directive::Go)
     }
     async fn canceled(&self, _: &Ticket) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
     async fn log(&self, chunk: LogChunk) -> Result<(), DispatchError> {
         if let Some(error) = &self.answer {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::PreflightError;
@@ -15,10 +15,8 @@ pub(super) fn find(
     drops_user: bool,
     remarks: &mut Vec<String>,
 ) -> Result<PathBuf, PreflightError> {
-    let unusable = |path: &Path, reason: String| PreflightError::DataDir {
-        path: path.to_owned(),
-        reason,
-    };
+    let unusable =
+        |path: &Path, reason: String| PreflightError::DataDir { path: path.to_owned(), reason };
     let given = &settings.data_dir;
     fs::create_dir_all(given).map_err(|e| unusable(given, format!("{e}; see ALDIS_DATA_DIR")))?;
     let dir = given.canonicalize().map_err(|e| unusable(given, e.to_string()))?;
@@ -56,6 +54,5 @@ fn own(dir: &Path) -> io::Result<()> {
     if !ours {
         return Err(io::Error::other("it belongs to somebody else"));
     }
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o711))
 }

@@ -69,7 +69,8 @@ impl Place {
                 left -= 1;
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 let Ok(kind) = entry.file_type() else { continue };
-                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+                let path =
+                    if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
                 if kind.is_dir() {
                     if name != ".git" && depth < DEPTH {
                         waiting.push((entry.path(), path, depth + 1));
@@ -95,16 +96,18 @@ impl Place {
 
     fn try_read(&self, name: &str) -> Result<Vec<u8>, String> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let fd = openat2(&self.dir, name, flags, Mode::empty(), resolve).map_err(|error| {
-            match error {
-                rustix::io::Errno::NOENT => "no such report file".to_owned(),
-                rustix::io::Errno::LOOP | rustix::io::Errno::XDEV => {
-                    "links are not followed for reports".to_owned()
-                }
-                other => format!("cannot be read: {}", std::io::Error::from(other)),
-            }
-        })?;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let fd =
+            openat2(&self.dir, name, flags, Mode::empty(), resolve).map_err(
+                |error| match error {
+                    rustix::io::Errno::NOENT => "no such report file".to_owned(),
+                    rustix::io::Errno::LOOP | rustix::io::Errno::XDEV => {
+                        "links are not followed for reports".to_owned()
+                    }
+                    other => format!("cannot be read: {}", std::io::Error::from(other)),
+                },
+            )?;
         let file = File::from(fd);
         let meta = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
         if !meta.is_file() {

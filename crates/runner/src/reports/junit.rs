@@ -65,7 +65,10 @@ pub(super) fn add(bytes: &[u8], report: &mut TestReport) -> Result<(), String> {
             Event::CData(text) => hear(&mut case, &text.xml10_content()),
             Event::GeneralRef(entity) => {
                 let resolved = entity.resolve_char_ref().ok().flatten().map(String::from);
-                let named = || quick_xml::escape::resolve_predefined_entity(&entity.xml10_content()).map(str::to_owned);
+                let named = || {
+                    quick_xml::escape::resolve_predefined_entity(&entity.xml10_content())
+                        .map(str::to_owned)
+                };
                 hear(&mut case, &resolved.or_else(named).unwrap_or_default());
             }
             Event::Eof => break,
@@ -94,7 +97,8 @@ fn open(tag: &BytesStart<'_>, case: &mut Option<Case>) {
                 Some(class) => format!("{class}::{name}"),
                 None => name,
             };
-            let seconds = attribute(tag, "time").and_then(|time| time.replace(',', "").parse().ok());
+            let seconds =
+                attribute(tag, "time").and_then(|time| time.replace(',', "").parse().ok());
             *case = Some(Case {
                 name: shortened(&name, NAME),
                 seconds: seconds.filter(|s: &f64| s.is_finite() && *s > 0.0).unwrap_or(0.0),
@@ -157,7 +161,9 @@ fn millis(seconds: f64) -> u64 {
 }
 
 fn hear(case: &mut Option<Case>, text: &str) {
-    if let Some(case) = case.as_mut().filter(|case| case.listens && case.message.len() < 4 * MESSAGE) {
+    if let Some(case) =
+        case.as_mut().filter(|case| case.listens && case.message.len() < 4 * MESSAGE)
+    {
         let room = text.floor_char_boundary(4 * MESSAGE);
         case.message.push_str(&text[..room]);
     }

@@ -95,7 +95,8 @@ fn attributes(change: &Change, action: PlanAction) -> Vec<String> {
     let before = object(&change.before).unwrap_or_else(|| none.clone());
     let after = object(&change.after).unwrap_or_else(|| none.clone());
     let unknown = object(&change.after_unknown).unwrap_or(none);
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).chain(unknown.keys()).collect();
+    let names: BTreeSet<&String> =
+        before.keys().chain(after.keys()).chain(unknown.keys()).collect();
     let mut lines = Vec::new();
     for name in names {
         let is_unknown = marks(&change.after_unknown, name);

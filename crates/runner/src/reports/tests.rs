@@ -43,7 +43,8 @@ at line 1]]></error><system-out>noise</system-out></testcase>
 
 #[test]
 fn junit_files_are_summed_by_test_case() {
-    let dir = tree(&[("svc/out/a.xml", SUITE), ("svc/out/deep/b.xml", SUITE), ("svc/c.txt", SUITE)]);
+    let dir =
+        tree(&[("svc/out/a.xml", SUITE), ("svc/out/deep/b.xml", SUITE), ("svc/c.txt", SUITE)]);
     let found = collect(dir.path(), "svc", &junit(&["out/**/*.xml"]));
     let tests = found.tests.unwrap();
     assert_eq!((tests.total, tests.failed, tests.errored, tests.skipped), (8, 2, 2, 2));
@@ -107,12 +108,20 @@ fn fifty_failures_are_kept() {
 fn links_and_devices_are_not_followed() {
     let outside = tree(&[("secret.xml", SUITE)]);
     let dir = tree(&[("inside.xml", SUITE)]);
-    let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
+    let link =
+        |to: &Path, name: &str| std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
     link(&outside.path().join("secret.xml"), "file.xml");
     link(outside.path(), "dir");
     link(Path::new("inside.xml"), "own.xml");
-    let globs =
-        ["file.xml", "dir/secret.xml", "dir/*.xml", "own.xml", "../x/*.xml", "/etc/passwd", "../secret.xml"];
+    let globs = [
+        "file.xml",
+        "dir/secret.xml",
+        "dir/*.xml",
+        "own.xml",
+        "../x/*.xml",
+        "/etc/passwd",
+        "../secret.xml",
+    ];
     let found = collect(dir.path(), ".", &junit(&globs));
     insta::assert_snapshot!(told(&found), @r"
     ../secret.xml: links are not followed for reports

@@ -10,7 +10,7 @@ use super::WorkspaceError;
 use super::git::{Git, GitFailure, run};
 
 /// A fetch that takes longer is given up; a stalled one ends after a minute by itself.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// Fetches `what` (commits by sha, or one ref) without keeping a ref.
 pub(crate) async fn fetch(
@@ -51,9 +51,13 @@ pub(crate) fn meaning(failure: &GitFailure) -> WorkspaceError {
     let words = failure.words.to_lowercase();
     let says = |any: &[&str]| any.iter().any(|text| words.contains(text));
     let line = failure.last_line();
-    if says(&["not our ref", "unadvertised object", "couldn't find remote ref", "no such remote ref"])
-    {
-        return WorkspaceError::Gone("the commit is no longer in the repository".to_owned());
+    if says(&[
+        "not our ref",
+        "unadvertised object",
+        "couldn't find remote ref",
+        "no such remote ref",
+    ]) {
+        return WorkspaceError::Gone;
     }
     if says(&[
         "authentication failed",
@@ -63,7 +67,7 @@ pub(crate) fn meaning(failure: &GitFailure) -> WorkspaceError {
         "error: 401",
         "error: 403",
     ]) {
-        return WorkspaceError::Gone(
+        return WorkspaceError::Refused(
             "GitLab refused the git token for this project; check GIT_AUTH_TOKEN or GITLAB_TOKEN"
                 .to_owned(),
         );
@@ -74,7 +78,9 @@ pub(crate) fn meaning(failure: &GitFailure) -> WorkspaceError {
     if says(&["error: 30", "redirect", "not found", "does not appear to be a git repository"])
         && !words.contains("could not resolve")
     {
-        return WorkspaceError::Gone(format!("there is no repository at the project's URL: {line}"));
+        return WorkspaceError::Refused(format!(
+            "there is no repository at the project's URL: {line}"
+        ));
     }
     if says(&[
         "corrupt",
@@ -94,7 +100,7 @@ pub(crate) fn meaning(failure: &GitFailure) -> WorkspaceError {
         return WorkspaceError::Corrupt(format!("the mirror is damaged: {line}"));
     }
     if says(&["ssl certificate", "certificate verif", "server certificate"]) {
-        return WorkspaceError::Gone(format!(
+        return WorkspaceError::Refused(format!(
             "git does not trust GitLab's certificate: {line}; check GITLAB_CA_FILE"
         ));
     }
@@ -108,7 +114,8 @@ mod tests {
     #[test]
     fn words_of_git_become_retry_or_fail() {
         let kind = |words: &str| match meaning(&GitFailure { words: words.to_owned() }) {
-            WorkspaceError::Gone(_) => "gone",
+            WorkspaceError::Gone => "gone",
+            WorkspaceError::Refused(_) => "refused",
             WorkspaceError::Network(_) => "network",
             WorkspaceError::Corrupt(_) => "corrupt",
             WorkspaceError::Local(_) => "local",
@@ -116,13 +123,22 @@ mod tests {
         for (words, expected) in [
             ("fatal: remote error: upload-pack: not our ref 0123", "gone"),
             ("error: Server does not allow request for unadvertised object 01", "gone"),
-            ("fatal: Authentication failed for 'https://git.example.org/a.git/'", "gone"),
-            ("remote: HTTP Basic: Access denied", "gone"),
-            ("fatal: repository 'https://git.example.org/a.git/' not found", "gone"),
-            ("fatal: unable to access 'https://x/': The requested URL returned error: 502", "network"),
-            ("fatal: unable to access 'https://x/': The requested URL returned error: 429", "network"),
+            ("fatal: Authentication failed for 'https://git.example.org/a.git/'", "refused"),
+            ("remote: HTTP Basic: Access denied", "refused"),
+            ("fatal: repository 'https://git.example.org/a.git/' not found", "refused"),
+            (
+                "fatal: unable to access 'https://x/': The requested URL returned error: 502",
+                "network",
+            ),
+            (
+                "fatal: unable to access 'https://x/': The requested URL returned error: 429",
+                "network",
+            ),
             ("fatal: unable to access 'https://x/': Could not resolve host: x", "network"),
-            ("error: RPC failed; curl 18\nfatal: early EOF\nfatal: packfile is incomplete", "network"),
+            (
+                "error: RPC failed; curl 18\nfatal: early EOF\nfatal: packfile is incomplete",
+                "network",
+            ),
             ("fatal: loose object 12 (stored in objects/12/3) is corrupt", "corrupt"),
             ("fatal: not a git repository: '/x'", "corrupt"),
         ] {

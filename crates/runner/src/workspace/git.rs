@@ -19,15 +19,8 @@ const SYSTEM_CERTIFICATES: [&str; 4] = [
 ];
 
 /// Proxies are the operator's business: git gets them as the runner has them.
-const PROXIES: [&str; 7] = [
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-];
+const PROXIES: [&str; 7] =
+    ["http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 /// The git program and what every call of it shares.
 #[derive(Debug, Clone)]
@@ -158,7 +151,7 @@ impl GitFailure {
     /// The line that says most, without control characters, at most 300 characters.
     pub(crate) fn last_line(&self) -> String {
         let lines = || self.words.lines().filter(|line| !line.trim().is_empty());
-        let line = lines().find(|line| line.starts_with("fatal:")).or_else(|| lines().last());
+        let line = lines().find(|line| line.starts_with("fatal:")).or_else(|| lines().next_back());
         line.unwrap_or("git said nothing").chars().filter(|c| !c.is_control()).take(300).collect()
     }
 }
@@ -170,6 +163,8 @@ pub(crate) async fn run(mut command: Command) -> Result<(), GitFailure> {
         Ok(output) => {
             Err(GitFailure { words: String::from_utf8_lossy(&output.stderr).into_owned() })
         }
-        Err(error) => Err(GitFailure { words: format!("fatal: git could not be started: {error}") }),
+        Err(error) => {
+            Err(GitFailure { words: format!("fatal: git could not be started: {error}") })
+        }
     }
 }

@@ -23,7 +23,7 @@ const KNOWN: usize = 10_000;
 /// Attempts at a fetch that meets network trouble.
 const ATTEMPTS: u32 = 3;
 /// A mirror without work for so long is packed, if it needs it.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// Loose objects in one of 256 directories from which packing pays, as in git's own `gc.auto`.
 const LOOSE: usize = 27;
 
@@ -102,9 +102,7 @@ impl Mirror {
     async fn ask(&self, wanted: &Wanted, renew: bool) -> Result<(), WorkspaceError> {
         let (reply, answer) = oneshot::channel();
         let stopped = || WorkspaceError::Local("the runner is stopping".to_owned());
-        self.queue
-            .send(Request { wanted: wanted.clone(), renew, reply })
-            .map_err(|_| stopped())?;
+        self.queue.send(Request { wanted: wanted.clone(), renew, reply }).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())??;
         let mut known = self.known();
         if known.len() >= KNOWN {
@@ -164,31 +162,32 @@ impl Fetcher {
             [] => return,
             [first, ..] => self.fetch(&first.wanted, &shas, renew).await,
         };
-        if together.is_ok() || shas.len() == 1 && matches!(together, Err(WorkspaceError::Network(_)))
-        {
-            for request in batch {
-                let _ = request.reply.send(together.clone());
-            }
-            return;
-        }
         // One of them spoils it for all, or the server wants to be asked by ref.
+        let alone = batch.len() == 1;
         for request in batch {
-            let result = self.fetch_one(&request.wanted).await;
+            let result = match &together {
+                Err(WorkspaceError::Gone) => self.fetch_one(&request.wanted, alone).await,
+                shared => shared.clone(),
+            };
             let _ = request.reply.send(result);
         }
     }
 
-    async fn fetch_one(&mut self, wanted: &Wanted) -> Result<(), WorkspaceError> {
-        let by_sha = self.fetch(wanted, &[wanted.sha.as_str()], false).await;
-        let Err(WorkspaceError::Gone(_)) = by_sha else { return by_sha };
-        let by_ref = fetch::fetch(&self.git, &self.dir, &wanted.source, &[&wanted.git_ref]).await;
-        if by_ref.is_ok() && fetch::has_commit(&self.git, &self.dir, &wanted.sha).await {
-            return Ok(());
+    /// By sha, unless that was `tried`, then by ref.
+    async fn fetch_one(&mut self, wanted: &Wanted, tried: bool) -> Result<(), WorkspaceError> {
+        if !tried {
+            match self.fetch(wanted, &[wanted.sha.as_str()], false).await {
+                Err(WorkspaceError::Gone) => {}
+                other => return other,
+            }
         }
-        match by_sha {
-            Err(WorkspaceError::Gone(why)) if why.starts_with("the commit") => {
+        match fetch::fetch(&self.git, &self.dir, &wanted.source, &[&wanted.git_ref]).await {
+            Ok(()) if fetch::has_commit(&self.git, &self.dir, &wanted.sha).await => Ok(()),
+            Ok(()) | Err(WorkspaceError::Gone) => {
                 let short = wanted.sha.short();
-                Err(WorkspaceError::Gone(format!("commit {short} is no longer in the repository")))
+                Err(WorkspaceError::Refused(format!(
+                    "commit {short} is no longer in the repository"
+                )))
             }
             other => other,
         }

@@ -1,12 +1,14 @@
 //! Leases, cancels and the end of a runner.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aldis_domain::report::{Outcome, StepResult};
 use aldis_protocol::DispatchError;
-use aldis_runner::{Stop, Turn};
+use aldis_runner::{Runner, Settings, Stop, Turn, preflight};
+use tokio::sync::{Notify, watch};
 
-use crate::support::{Bench, PATIENCE, Repo, assignment, is_running, stack, step};
+use crate::support::{Bench, PATIENCE, Queue, Repo, assignment, is_running, stack, step};
 
 #[tokio::test]
 async fn a_cancel_ends_grandchildren_too() {
@@ -47,7 +49,7 @@ async fn a_lease_that_cannot_be_kept_ends_the_job_unless_it_is_tracked() {
     let mut bench = Bench::new().await;
     bench.queue.answer_heartbeats(DispatchError::Unavailable("away".to_owned()));
     let mut job = assignment(&repo, stack(vec![step("x", "sleep 2")]));
-    job.lease = Duration::from_millis(1000);
+    job.lease = Duration::from_secs(1);
     bench.queue.add(job.clone());
     let turn = tokio::time::timeout(PATIENCE, bench.slot.step(&bench.stop.subscribe())).await;
     assert_eq!(turn.unwrap(), Ok(Turn::Ran));
@@ -86,4 +88,41 @@ async fn a_runner_that_must_stop_cancels_what_runs() {
 async fn an_idle_turn_does_nothing() {
     let mut bench = Bench::new().await;
     assert_eq!(bench.slot.step(&bench.stop.subscribe()).await, Ok(Turn::Idle));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loop_follows_hints_sweeps_leftovers_and_drains() {
+    let repo = Repo::new(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    std::fs::set_permissions(dir.path(), open).unwrap();
+    let leftover = dir.path().join("runs/old-1");
+    std::fs::create_dir_all(leftover.join("tree")).unwrap();
+    let mut settings = Settings::new("loop", dir.path());
+    settings.slots = 2;
+    settings.first_uid = 75_000;
+    // Only a hint can wake it within the test's patience.
+    settings.poll = Duration::from_hours(1);
+    let capabilities = preflight(&settings).await.unwrap();
+    let (queue, wake) = (Queue::default(), Arc::new(Notify::new()));
+    let twice = (settings.clone(), capabilities.clone());
+    let runner = Runner::new(queue.clone(), Arc::clone(&wake), settings, capabilities).unwrap();
+    assert!(!leftover.exists());
+    let again = Runner::new(queue.clone(), Arc::clone(&wake), twice.0, twice.1);
+    let words = again.err().unwrap().to_string();
+    assert!(
+        words.ends_with("another runner works in it; give each its own ALDIS_DATA_DIR"),
+        "{words}"
+    );
+
+    let (stop, seen) = watch::channel(Stop::No);
+    let running = tokio::spawn(runner.run(seen));
+    queue.looked(2).await;
+    queue.add(assignment(&repo, stack(vec![step("x", "echo up; sleep 0.3; echo through")])));
+    wake.notify_waiters();
+    queue.says("\nup\n").await;
+    stop.send_replace(Stop::Drain);
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    assert_eq!(queue.finished()[0].outcome, Outcome::Passed);
+    assert!(queue.output().contains("through"));
 }

@@ -1,5 +1,7 @@
 //! Whole runs: a queue in memory, real git repositories, real sandboxes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod isolation;
 mod leases;
 mod limits;

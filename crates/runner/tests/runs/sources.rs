@@ -1,5 +1,9 @@
 //! Where commits come from.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
 use aldis_domain::report::Outcome;
 
 use crate::support::{Bench, Repo, assignment, stack, step};
@@ -25,7 +29,10 @@ async fn a_server_that_is_away_breaks_the_run_after_some_attempts() {
     let (outcome, report) = bench.run(job).await;
     assert_eq!(outcome, Outcome::Broken);
     let trouble = report.trouble.unwrap();
-    assert!(trouble.starts_with("git could not fetch the commit: fatal: unable to access"), "{trouble}");
+    assert!(
+        trouble.starts_with("git could not fetch the commit: fatal: unable to access"),
+        "{trouble}"
+    );
 }
 
 #[tokio::test]
@@ -64,4 +71,60 @@ async fn a_damaged_mirror_is_cloned_anew() {
     }
     let (outcome, report) = bench.run(job).await;
     assert_eq!(outcome, Outcome::Passed, "{report:?}");
+}
+
+/// Serves HTTP: 401 until basic credentials come, then 404. Keeps what it was asked; ends with the
+/// test's process.
+fn guarded_server() -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            while lines.read_line(&mut head).unwrap() > 2 {}
+            let is_known = head.to_lowercase().contains("authorization: basic");
+            seen.lock().unwrap().push(head);
+            let status = if is_known { "404 Not Found" } else { "401 Unauthorized" };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\
+                 Content-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test]
+async fn credentials_travel_only_in_the_header() {
+    let repo = Repo::new(&[]);
+    let mut bench = Bench::new().await;
+    let (port, asked) = guarded_server();
+    let mut job = assignment(&repo, stack(vec![step("x", "true")]));
+    job.source.url = format!("http://127.0.0.1:{port}/group/p.git");
+    let (outcome, report) = bench.run(job).await;
+    let asked = asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[0].starts_with("GET /group/p.git/info/refs?service=git-upload-pack"));
+    // oauth2:glpat-0123456789abcdef
+    assert!(asked[1].contains("Authorization: Basic b2F1dGgyOmdscGF0LTAxMjM0NTY3ODlhYmNkZWY="));
+    assert!(!asked.concat().contains("glpat-"));
+    assert_eq!(outcome, Outcome::Broken);
+    let trouble = report.trouble.unwrap();
+    assert!(trouble.starts_with("there is no repository at the project's URL"), "{trouble}");
+    let mut places = vec![bench.work_dir.clone()];
+    while let Some(place) = places.pop() {
+        for entry in std::fs::read_dir(place).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                places.push(entry.path());
+            } else {
+                let bytes = std::fs::read(entry.path()).unwrap_or_default();
+                let is_kept = String::from_utf8_lossy(&bytes).contains("glpat-0123");
+                assert!(!is_kept, "{}", entry.path().display());
+            }
+        }
+    }
 }

@@ -11,11 +11,15 @@ fn results(report: &Report) -> Vec<(&str, StepResult, Option<i32>)> {
 
 #[tokio::test]
 async fn a_commit_is_checked_out_and_its_steps_run_in_order() {
-    let repo = Repo::new(&[("svc/run.sh", "echo from the repository; cat note\n"), ("svc/note", "n\n")]);
+    let repo =
+        Repo::new(&[("svc/run.sh", "echo from the repository; cat note\n"), ("svc/note", "n\n")]);
     let mut bench = Bench::new().await;
     let mut wanted = stack(vec![
         step("first", "sh run.sh; echo kept >$HOME/file; echo also >/tmp/file"),
-        step("second", "cat $HOME/file /tmp/file; echo oops >&2; git log --format=%s; git status --short"),
+        step(
+            "second",
+            "cat $HOME/file /tmp/file; echo oops >&2; git log --format=%s; git status --short",
+        ),
     ]);
     wanted.dir = "svc".to_owned();
     let (outcome, report) = bench.run(assignment(&repo, wanted)).await;
@@ -83,7 +87,8 @@ async fn a_step_that_never_ends_is_timed_out_and_always_steps_still_run() {
 #[tokio::test]
 async fn a_polite_signal_comes_first() {
     let repo = Repo::new(&[]);
-    let mut bench = Bench::with(|settings| settings.grace = std::time::Duration::from_secs(20)).await;
+    let mut bench =
+        Bench::with(|settings| settings.grace = std::time::Duration::from_secs(20)).await;
     let polite = Step {
         timeout: Some(std::time::Duration::from_millis(300)),
         ..step("polite", "trap 'echo goodbye; exit 9' TERM; while :; do sleep 0.05; done")
@@ -145,7 +150,8 @@ async fn reports_come_home_from_a_failed_run() {
     let xml = "<testsuite><testcase name=\"t\"><failure message=\"m\"/></testcase></testsuite>";
     let repo = Repo::new(&[("r.xml", xml)]);
     let mut bench = Bench::new().await;
-    let mut wanted = stack(vec![step("x", "mkdir out; cp r.xml out/a.xml; echo junk >out/b.xml; exit 1")]);
+    let mut wanted =
+        stack(vec![step("x", "mkdir out; cp r.xml out/a.xml; echo junk >out/b.xml; exit 1")]);
     wanted.reports.junit = vec!["out/*.xml".to_owned()];
     let (outcome, report) = bench.run(assignment(&repo, wanted)).await;
     assert_eq!(outcome, Outcome::Failed);
@@ -176,7 +182,8 @@ async fn the_shell_executor_must_be_allowed_and_never_serves_strangers() {
 async fn the_shell_executor_leaves_nothing_behind() {
     let repo = Repo::new(&[("f", "x\n")]);
     let mut bench = Bench::with(|settings| settings.allow_shell = true).await;
-    let script = "setsid sleep 30.375 & sleep 30.375 & git log --format=%s; cat f; echo $ALDIS_STACK";
+    let script =
+        "setsid sleep 30.375 & sleep 30.375 & git log --format=%s; cat f; echo $ALDIS_STACK";
     let mut wanted = stack(vec![step("x", script)]);
     wanted.executor = Some(Executor::Shell);
     let (outcome, report) = bench.run(assignment(&repo, wanted)).await;

@@ -10,13 +10,14 @@ use aldis_domain::config::{Network, Stack, Step, When};
 use aldis_domain::id::{ProjectKey, RunId, Sha};
 use aldis_domain::report::{Outcome, Report};
 use aldis_protocol::{
-    Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk, Source, Ticket,
+    Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk, Source,
+    Ticket,
 };
 use aldis_runner::{PreflightError, Runner, Settings, Slot, Stop, Turn, preflight};
 use tokio::sync::{Notify, watch};
 
 /// No test waits longer than this for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The queue's side.
 #[derive(Clone, Default)]
@@ -29,6 +30,7 @@ struct Inner {
     due: Mutex<VecDeque<Assignment>>,
     log: Mutex<Vec<LogChunk>>,
     logged: Notify,
+    looks: Mutex<usize>,
     finished: Mutex<Vec<Finish>>,
     refusals: Mutex<u32>,
     heartbeat: Mutex<Option<DispatchError>>,
@@ -37,6 +39,8 @@ struct Inner {
 
 impl Dispatcher for Queue {
     async fn claim(&self, _: ClaimRequest) -> Result<Option<Assignment>, DispatchError> {
+        *self.inner.looks.lock().unwrap() += 1;
+        self.inner.logged.notify_waiters();
         Ok(self.inner.due.lock().unwrap().pop_front())
     }
     async fn heartbeat(&self, _: &Ticket) -> Result<Directive, DispatchError> {
@@ -96,18 +100,28 @@ impl Queue {
 
     /// Resolves when the output contains a text.
     pub(crate) async fn says(&self, text: &str) {
-        let heard = async {
+        self.until(|| self.output().contains(text), text).await;
+    }
+
+    /// Resolves when slots have looked for work so many times.
+    pub(crate) async fn looked(&self, times: usize) {
+        self.until(|| *self.inner.looks.lock().unwrap() >= times, "slots that look").await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool, what: &str) {
+        let seen = async {
             loop {
                 let more = self.inner.logged.notified();
                 tokio::pin!(more);
                 more.as_mut().enable();
-                if self.output().contains(text) {
+                if is_so() {
                     return;
                 }
                 more.await;
             }
         };
-        tokio::time::timeout(PATIENCE, heard).await.expect("the step says what it should");
+        let seen = tokio::time::timeout(PATIENCE, seen).await;
+        assert!(seen.is_ok(), "waited in vain for {what:?}; the output is {}", self.output());
     }
 
     pub(crate) fn finished(&self) -> Vec<Finish> {
