@@ -151,8 +151,10 @@ mod tests {
         let text = "<!-- marker -->\n## Result\n**failed** in [unit](https://ci.test/1)\n\n\
                     | stack | state |\n|---|---|\n| `unit` | failed |\n\n\
                     <details><summary>log</summary>\n\n````\nx < 1\n```\n````\n</details>";
-        insta::assert_snapshot!(render(text), @r#"<h3>Result</h3><p><strong>failed</strong> in <a href="https://ci.test/1">unit</a></p><table><tr><th>stack</th><th>state</th></tr><tr><td><code>unit</code></td><td>failed</td></tr></table><details><summary>log</summary><pre><code>x &lt; 1
-        ```</code></pre></details>"#);
+        insta::assert_snapshot!(render(text), @r#"
+        <h3>Result</h3><p><strong>failed</strong> in <a href="https://ci.test/1">unit</a></p><table><tr><th>stack</th><th>state</th></tr><tr><td><code>unit</code></td><td>failed</td></tr></table><details><summary>log</summary><pre><code>x &lt; 1
+        ```</code></pre></details>
+        "#);
     }
 
     #[test]

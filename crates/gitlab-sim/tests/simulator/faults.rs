@@ -1,0 +1,106 @@
+//! Faults strike once, where they are aimed, and say truly whether something was applied.
+
+use std::time::Duration;
+
+use aldis_gitlab_sim::{Fault, FaultKind, Route};
+use serde_json::json;
+
+use crate::world::World;
+
+impl World {
+    /// Posts one status and tells the answer's code and the number of rows then.
+    async fn post_and_count(&self) -> (Option<u16>, usize) {
+        let call = format!("POST projects/{}/statuses/{}", self.project, self.a);
+        let body = json!({ "state": "success", "name": "t" });
+        let answer = self.try_api(&self.token, &call, body).await;
+        (answer.map(|(status, _)| status), self.rows())
+    }
+
+    fn rows(&self) -> usize {
+        let views = self.sim.pipeline_views(self.project, &self.a);
+        views.first().map_or(0, |view| view.jobs.len() + view.retried)
+    }
+}
+
+#[tokio::test]
+async fn answers_come_with_their_headers_and_nothing_is_applied() {
+    let world = World::start().await;
+    for status in [403, 404, 409, 422, 429, 500, 502] {
+        world.sim.fault(Fault::on(Route::StatusPost, FaultKind::status(status)));
+        assert_eq!(world.post_and_count().await, (Some(status), 0));
+    }
+    assert!(!world.sim.faults_left());
+    assert_eq!(world.post_and_count().await, (Some(201), 1));
+    let applied: Vec<bool> = world.sim.writes().iter().map(|call| call.applied).collect();
+    assert_eq!(applied, [false, false, false, false, false, false, false, true]);
+
+    world.sim.fault(Fault::on(Route::AnyRead, FaultKind::rate_limited(7)));
+    let response = world.request(&world.token, "GET user", &json!(null)).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (429, &"7".parse().unwrap())
+    );
+    assert_eq!(response.text().await.unwrap(), "Retry later\n");
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_its_effect() {
+    let world = World::start().await;
+    world.sim.fault(Fault::on(Route::StatusPost, FaultKind::LoseAnswer).skip(1).times(2));
+    assert_eq!(world.post_and_count().await, (Some(201), 1));
+    assert_eq!(world.post_and_count().await, (None, 2));
+    assert_eq!(world.post_and_count().await, (None, 3));
+    assert_eq!(world.post_and_count().await, (Some(201), 4));
+}
+
+#[tokio::test]
+async fn a_connection_closed_before_applies_nothing() {
+    let world = World::start().await;
+    world.sim.fault(Fault::on(Route::AnyWrite, FaultKind::CloseBefore));
+    assert_eq!(world.post_and_count().await, (None, 0));
+    assert!(!world.sim.writes()[0].applied);
+}
+
+#[tokio::test]
+async fn a_late_request_lands_after_the_connection_closed() {
+    let world = World::start().await;
+    let late = FaultKind::LandLate(Duration::from_millis(200));
+    world.sim.fault(Fault::on(Route::StatusPost, late));
+    assert_eq!(world.post_and_count().await, (None, 0));
+    world.sim.deliveries_idle().await;
+    assert_eq!(world.rows(), 1);
+}
+
+#[tokio::test]
+async fn slow_answers_arrive_whole() {
+    let world = World::start().await;
+    let time = Duration::from_millis(80);
+    for kind in [FaultKind::SlowBody(time), FaultKind::DelayAnswer(time)] {
+        world.sim.fault(Fault::on(Route::StatusPost, kind));
+        let began = std::time::Instant::now();
+        assert_eq!(world.post_and_count().await.0, Some(201));
+        assert!(began.elapsed() >= time);
+    }
+}
+
+#[tokio::test]
+async fn every_call_is_recorded() {
+    let world = World::start().await;
+    let (_, b) = world.feature();
+    world.status(&b, json!({ "state": "pending", "name": "t" })).await;
+    world.get("version").await;
+    world.get("nowhere").await;
+    world.sim.wait_for_calls(Route::Unknown, 1).await;
+    let calls: Vec<String> = world
+        .sim
+        .calls()
+        .iter()
+        .map(|call| format!("{:?} {} {}", call.route, call.status, call.params))
+        .collect();
+    insta::assert_snapshot!(calls.join("\n"), @r#"
+    StatusPost 201 {"name":"t","state":"pending"}
+    Version 200 {}
+    Unknown 404 {}
+    "#);
+    assert_eq!(world.sim.writes()[0].user, Some(world.bot));
+}
