@@ -1,1 +1,9 @@
-//! The aldis binary: command line, settings, wiring.
+//! The wiring: settings, the bot as a whole, and the commands of the `aldis` program.
+//!
+//! Only here do the services meet. Nothing is decided here, and nobody of the house imports it.
+
+pub mod bot;
+pub mod cli;
+mod connect;
+mod keeping;
+pub mod settings;

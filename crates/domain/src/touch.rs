@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::event::run::Audience;
 use crate::id::{ChangeKey, Sha};
 use crate::stream;
+use crate::trigger::Trigger;
 
 /// What kind of work is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +52,18 @@ pub const RELAXED: u8 = 2;
 const NOTE_GATHERING: u64 = 300;
 
 impl WorkKind {
+    /// Every kind; its place here is its number.
+    pub const ALL: [Self; 8] = [
+        Self::Plan,
+        Self::Run,
+        Self::Statuses,
+        Self::Note,
+        Self::Deployment,
+        Self::Hook,
+        Self::Resync,
+        Self::Schedule,
+    ];
+
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,6 +95,10 @@ impl Touch {
 /// The work that `event`, appended to `stream_name`, makes due.
 pub fn touches(event: &Event, stream_name: &str) -> Vec<Touch> {
     match event {
+        // What is understood and asks for nothing has its outcome already.
+        Event::DeliveryReceived(received) if matches!(received.trigger, Trigger::Other { .. }) => {
+            Vec::new()
+        }
         Event::DeliveryReceived(_) => vec![Touch::now(WorkKind::Plan, stream_name, URGENT)],
         Event::ChangePlanned(_) => note_of_stream(stream_name),
         Event::RunRequested(run) if run.needs.is_empty() => {

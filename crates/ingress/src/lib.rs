@@ -1,1 +1,80 @@
-//! The webhook endpoint: verify, store, hint, answer.
+//! The webhook endpoint: limits, verification, durable append, answer.
+//!
+//! GitLab does not send twice, and disables hooks that fail: so everything authentic is on disk
+//! before its 2xx, whether it is understood or not. Never here: a call to GitLab, a decision what
+//! to run.
+
+mod body;
+mod receive;
+mod refused;
+mod signed;
+mod translate;
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use aldis_gitlab::hook::Secrets;
+use aldis_store::Store;
+
+pub use body::BODY_LIMIT;
+use receive::Received;
+use refused::Refusals;
+use signed::SignedProjects;
+
+/// Where GitLab posts to; the second is an alias of the first.
+pub const PATHS: [&str; 2] = ["/api/webhooks/gitlab", "/api/v1/webhooks/gitlab"];
+
+/// Name of the hook that the shared paths stand for.
+const SHARED: &str = "shared";
+
+/// What the endpoint needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ingress {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    secrets: Secrets,
+    /// Number of the GitLab instance whose secrets these are.
+    instance: u32,
+    refusals: Refusals,
+    signed: SignedProjects,
+}
+
+impl Ingress {
+    /// `secrets`: those of `instance`, current and previous.
+    pub fn new(store: Store, secrets: Secrets, instance: u32) -> Self {
+        let (refusals, signed) = (Refusals::default(), SignedProjects::default());
+        Self { inner: Arc::new(Inner { store, secrets, instance, refusals, signed }) }
+    }
+
+    /// Mounts the endpoint. Methods other than POST are answered 405.
+    pub fn configure(&self, config: &mut web::ServiceConfig) {
+        for path in PATHS {
+            let ingress = self.clone();
+            let receive = move |request: HttpRequest, payload: web::Payload| {
+                let ingress = ingress.clone();
+                async move { ingress.answer(&request, payload).await }
+            };
+            config.service(web::resource(path).route(web::post().to(receive)));
+        }
+    }
+
+    async fn answer(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+        match self.receive(request, payload).await {
+            Received::Stored(delivery) => told(HttpResponse::Ok(), "stored", &delivery),
+            Received::Seen(delivery) => told(HttpResponse::Ok(), "seen", &delivery),
+            Received::Refused(refusal) => refused::answer(refusal),
+            Received::Aborted => HttpResponse::BadRequest().body("the body did not come whole\n"),
+            Received::Unavailable => HttpResponse::ServiceUnavailable()
+                .insert_header(("Retry-After", "10"))
+                .body("the delivery could not be stored\n"),
+        }
+    }
+}
+
+fn told(mut answer: actix_web::HttpResponseBuilder, result: &str, delivery: &str) -> HttpResponse {
+    answer.json(serde_json::json!({ "result": result, "delivery": delivery }))
+}

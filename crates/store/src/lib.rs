@@ -1,8 +1,8 @@
 //! The event log and what stands beside it: work items, documents, payloads, secrets. All SQL of
 //! Aldis is in this crate, and nothing of it shows outside.
 //!
-//! Every service calls [`Store`]; most write through [`Store::transact`]. Never here: a decision
-//! about GitLab or runs, HTTP, a message to the broker.
+//! Every service calls [`Store`]; most write through [`transact!`](crate::transact). Never here: a
+//! decision about GitLab or runs, HTTP, a message to the broker.
 
 mod append;
 mod clock;
@@ -30,4 +30,4 @@ pub use run_log::LogChunk;
 pub use settings::Settings;
 pub use store::Store;
 pub use unit::Unit;
-pub use work::{Backlog, Claimed, Fence, Release, WorkKey, WorkKind, WorkTouch};
+pub use work::{Backlog, Bells, Claimed, Fence, Release, WorkKey, WorkKind, WorkTouch};

@@ -26,7 +26,8 @@ use crate::envelope::Position;
 use crate::error::StoreError;
 use crate::secret::Sealer;
 use crate::settings::Settings;
-use writer::Writer;
+use crate::work::Bells;
+use writer::{Told, Writer};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -42,6 +43,7 @@ pub(crate) struct Sqlite {
     /// `None` when opened for reading.
     writer: Option<Writer>,
     positions: watch::Sender<Position>,
+    bells: watch::Sender<Bells>,
     clock: Clock,
     /// Names this life of the process; part of every lease's owner.
     boot: String,
@@ -67,13 +69,14 @@ impl Sqlite {
         let head = read::head(&mut connection).await?;
         let (positions, _) = watch::channel(head.position);
         let clock = settings.clock.clone();
-        let writer =
-            Writer::start(connection, options.clone(), clock.clone(), positions.clone(), lock)
-                .await?;
+        let bells = watch::Sender::default();
+        let told = Told { positions: positions.clone(), bells: bells.clone() };
+        let writer = Writer::start(connection, options.clone(), clock.clone(), told, lock).await?;
         Ok(Self {
             readers: pool(options),
             writer: Some(writer),
             positions,
+            bells,
             clock,
             boot: Uuid::now_v7().simple().to_string(),
             sealer: Some(sealer),
@@ -93,6 +96,7 @@ impl Sqlite {
             readers: pool(options),
             writer: None,
             positions,
+            bells: watch::Sender::default(),
             clock: settings.clock.clone(),
             boot: String::new(),
             sealer: None,
@@ -108,6 +112,10 @@ impl Sqlite {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
         self.positions.subscribe()
+    }
+
+    pub(crate) fn bells(&self) -> watch::Receiver<Bells> {
+        self.bells.subscribe()
     }
 
     fn writer(&self) -> Result<&Writer> {

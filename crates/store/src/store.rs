@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::run_log::LogChunk;
 use crate::settings::Settings;
 use crate::sqlite::Sqlite;
-use crate::work::{Backlog, Claimed, Fence, Release, WorkKey, WorkKind};
+use crate::work::{Backlog, Bells, Claimed, Fence, Release, WorkKey, WorkKind};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -99,6 +99,12 @@ impl Store {
     /// this or a timer.
     pub fn subscribe(&self) -> watch::Receiver<Position> {
         engine!(self, e => e.subscribe())
+    }
+
+    /// Rings when this process made work due. Another process's work is not heard: wait for this
+    /// or a timer.
+    pub fn bells(&self) -> watch::Receiver<Bells> {
+        engine!(self, e => e.bells())
     }
 
     /// Reads the whole log and checks chain, positions, head and versions. `progress` is told

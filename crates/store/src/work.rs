@@ -5,6 +5,10 @@ use std::time::Duration;
 use aldis_domain::touch::Touch;
 pub use aldis_domain::touch::WorkKind;
 
+/// How often each kind of work was made due by this process: what hints are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bells([u64; WorkKind::ALL.len()]);
+
 /// Names one work item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkKey {
@@ -70,6 +74,19 @@ pub struct Backlog {
     pub later: u64,
     /// How long the longest waiting of the due ones has been due.
     pub oldest: Duration,
+}
+
+impl Bells {
+    pub(crate) fn ring(&mut self, kind: WorkKind) {
+        self.0[kind as usize] = self.0[kind as usize].wrapping_add(1);
+    }
+
+    /// The kinds that were made due since `earlier`.
+    pub fn since(self, earlier: Self) -> impl Iterator<Item = WorkKind> {
+        WorkKind::ALL
+            .into_iter()
+            .filter(move |kind| self.0[*kind as usize] != earlier.0[*kind as usize])
+    }
 }
 
 impl WorkKey {

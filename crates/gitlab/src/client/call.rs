@@ -39,7 +39,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// `path` is the template; each `:name` in it takes the next of `args`, percent-encoded.
-    pub(crate) fn new(method: Method, path: &'static str, args: &[&dyn ToString]) -> Self {
+    pub(crate) fn new(method: Method, path: &'static str, args: &[&(dyn ToString + Sync)]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| arg.to_string()).collect();
         let project = args.first().filter(|_| path.starts_with("/projects/:id"));
         Self {
@@ -54,19 +54,19 @@ impl Call {
         }
     }
 
-    pub(crate) fn get(path: &'static str, args: &[&dyn ToString]) -> Self {
+    pub(crate) fn get(path: &'static str, args: &[&(dyn ToString + Sync)]) -> Self {
         Self::new(Method::GET, path, args)
     }
 
-    pub(crate) fn post(path: &'static str, args: &[&dyn ToString]) -> Self {
+    pub(crate) fn post(path: &'static str, args: &[&(dyn ToString + Sync)]) -> Self {
         Self::new(Method::POST, path, args)
     }
 
-    pub(crate) fn put(path: &'static str, args: &[&dyn ToString]) -> Self {
+    pub(crate) fn put(path: &'static str, args: &[&(dyn ToString + Sync)]) -> Self {
         Self::new(Method::PUT, path, args)
     }
 
-    pub(crate) fn delete(path: &'static str, args: &[&dyn ToString]) -> Self {
+    pub(crate) fn delete(path: &'static str, args: &[&(dyn ToString + Sync)]) -> Self {
         Self::new(Method::DELETE, path, args)
     }
 

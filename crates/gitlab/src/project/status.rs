@@ -106,14 +106,14 @@ impl Statuses<'_> {
     /// `POST /projects/:id/statuses/:sha`. Updates the unfinished row of the same pipeline, name,
     /// ref and bot user, else makes a new one; posting a finished state twice makes two rows.
     pub async fn create(&self, post: &StatusPost<'_>) -> Result<CommitStatus, Error> {
-        let args: [&dyn ToString; 2] = [&self.project.id, &self.sha];
+        let args: [&(dyn ToString + Sync); 2] = [&self.project.id, &self.sha];
         let call = Call::post("/projects/:id/statuses/:sha", &args);
         self.project.gitlab.json(call.class(Class::Statuses).body(post)).await
     }
 
     /// `GET /projects/:id/repository/commits/:sha/statuses`, all pages.
     pub async fn list(&self, query: &StatusQuery<'_>) -> Result<Vec<CommitStatus>, Error> {
-        let args: [&dyn ToString; 2] = [&self.project.id, &self.sha];
+        let args: [&(dyn ToString + Sync); 2] = [&self.project.id, &self.sha];
         let call = Call::get("/projects/:id/repository/commits/:sha/statuses", &args)
             .class(Class::Statuses)
             .query("all", query.all.then_some(true))

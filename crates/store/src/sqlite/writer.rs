@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::envelope::{Head, Position};
 use crate::error::StoreError;
 use crate::sql;
+use crate::work::Bells;
 
 /// Commands in one group. More would only make the first of them wait.
 const GROUP: usize = 512;
@@ -59,7 +60,7 @@ pub(super) struct Writer {
 }
 
 enum Command {
-    Append(WaitingAppend),
+    Append(Box<WaitingAppend>),
     Write(Box<dyn Job>),
     Close(oneshot::Sender<()>),
 }
@@ -109,21 +110,22 @@ impl Writer {
         mut db: SqliteConnection,
         options: SqliteConnectOptions,
         clock: Clock,
-        positions: watch::Sender<Position>,
+        told: Told,
         lock: File,
     ) -> Result<Self> {
         let head = read::head(&mut db).await?;
         let last = query(sql::LAST_TIME).fetch_optional(&mut db).await?;
         let wall = last.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
         let (commands, queue) = mpsc::channel(QUEUE);
-        let task = Task { db, options, clock, positions, head, wall, durable: true, failed: false };
+        let task = Task { db, options, clock, told, head, wall, durable: true, failed: false };
         tokio::spawn(task.work(queue, lock));
         Ok(Self { commands })
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        self.hand_over(Command::Append(WaitingAppend { append, answer: None, reply })).await?;
+        self.hand_over(Command::Append(Box::new(WaitingAppend { append, answer: None, reply })))
+            .await?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -147,11 +149,18 @@ impl Writer {
     }
 }
 
+/// Who is told after a commit.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) positions: watch::Sender<Position>,
+    pub(super) bells: watch::Sender<Bells>,
+}
+
 struct Task {
     db: SqliteConnection,
     options: SqliteConnectOptions,
     clock: Clock,
-    positions: watch::Sender<Position>,
+    told: Told,
     head: Head,
     /// The latest moment that was given out.
     wall: i64,
@@ -176,7 +185,7 @@ impl Task {
             let mut group = Group::default();
             for command in commands.drain(..) {
                 match command {
-                    Command::Append(append) => group.appends.push(append),
+                    Command::Append(append) => group.appends.push(*append),
                     Command::Write(write) => group.writes.push(write),
                     Command::Close(reply) => closers.push(reply),
                 }
@@ -241,9 +250,21 @@ impl Task {
         tx.commit().await?;
         if head != self.head {
             self.head = head;
-            self.positions.send_replace(head.position);
+            self.told.positions.send_replace(head.position);
         }
+        self.ring(group);
         Ok(())
+    }
+
+    fn ring(&self, group: &Group) {
+        let taken =
+            group.appends.iter().filter(|a| matches!(a.answer, Some(Answer::Appended { .. })));
+        let mut touched = taken.flat_map(|a| &a.append.touches).peekable();
+        if touched.peek().is_some() {
+            self.told
+                .bells
+                .send_modify(|bells| touched.for_each(|touch| bells.ring(touch.key.kind)));
+        }
     }
 
     /// Leases and output may be lost with the power, facts may not: only groups with facts wait

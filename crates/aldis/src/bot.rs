@@ -1,0 +1,329 @@
+//! The whole bot in one process: every service, wired to one store and one bus.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer};
+use aldis_bus::{Bus, Step, Stop as Leave, StopHandle, Topic, consume, stop};
+use aldis_dispatch::{Dispatch, GitAccess};
+use aldis_domain::config::Executor;
+use aldis_domain::touch::WorkKind;
+use aldis_feedback::Feedback;
+use aldis_gitlab::GitLab;
+use aldis_ingress::Ingress;
+use aldis_planner::Planner;
+use aldis_runner::{Capabilities, Runner, Stop as StopRuns};
+use aldis_store::{Store, StoreError};
+use aldis_web::{Projector, State};
+use anyhow::{Context, Result};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::connect;
+use crate::settings::Settings;
+
+/// How many deliveries are planned, and resources written, at the same time.
+const PLANNERS: usize = 4;
+const WRITERS: [(WorkKind, usize); 3] =
+    [(WorkKind::Statuses, 4), (WorkKind::Note, 2), (WorkKind::Deployment, 2)];
+/// HTTP workers; each is one thread.
+const HTTP_WORKERS: usize = 2;
+/// How long requests may go on after the listener has closed, in seconds.
+const LAST_REQUESTS: u64 = 5;
+
+/// A running bot.
+pub struct Bot {
+    pub store: Store,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Public URL, no slash at its end.
+    pub base_url: String,
+    /// Opens the pages.
+    pub bootstrap_token: SecretString,
+    pub capabilities: Capabilities,
+    http: ServerHandle,
+    leave: StopHandle,
+    runs: watch::Sender<StopRuns>,
+    tasks: JoinSet<()>,
+}
+
+impl Bot {
+    /// Starts everything. Returns when deliveries can be posted; GitLab need not answer yet.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let runner = runner_settings(&settings);
+        let capabilities = aldis_runner::preflight(&runner).await.map_err(explain_sandbox)?;
+        let mut place = aldis_store::Settings::in_dir(&settings.data_dir);
+        place.key_file.clone_from(&settings.key_file);
+        let store = Store::open(&place).await?;
+        let instance = store.ensure_instance(&settings.gitlab.url).await?;
+        let token = bootstrap_token(&store, &settings).await?;
+        let listener = TcpListener::bind(settings.listen)
+            .with_context(|| format!("ALDIS_LISTEN: cannot listen on {}", settings.listen))?;
+        let address = listener.local_addr()?;
+        let base_url = match &settings.base_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{address}"),
+        };
+        let bus = Bus::in_process();
+        let (leave, told) = stop();
+        let (runs, runs_told) = watch::channel(StopRuns::No);
+        let (calls, calls_made) = connect::call_queue();
+        let gitlab = connect::client(&settings.gitlab, Some((calls, instance)))?;
+        let mut tasks = JoinSet::new();
+        let http = serve_http(&store, &settings, &token, instance, listener, &mut tasks)?;
+        tasks.spawn(relay(store.clone(), bus.clone(), told.clone()));
+        tasks.spawn(connect::keep_calls(store.clone(), calls_made));
+        tasks.spawn(crate::keeping::prune(store.clone(), told.clone()));
+        spawn_projector(&store, &bus, &told, &mut tasks);
+        let git = git_access(&settings);
+        let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
+        spawn_runner(dispatch, &bus, runner, &capabilities, &told, runs_told, &mut tasks)?;
+        let parts =
+            Parts { store: store.clone(), bus, gitlab, instance, base_url: base_url.clone() };
+        tasks.spawn(parts.speak_with_gitlab(told));
+        Ok(Self {
+            store,
+            address,
+            base_url,
+            bootstrap_token: token,
+            capabilities,
+            http,
+            leave,
+            runs,
+            tasks,
+        })
+    }
+
+    /// Ends everything in order: no new deliveries, no new claims; what runs may finish; the store
+    /// is closed last.
+    pub async fn stop(mut self) {
+        self.http.stop(true).await;
+        self.leave.stop();
+        self.runs.send_replace(StopRuns::Drain);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part of the bot ended badly");
+            }
+        }
+        self.store.close().await;
+    }
+
+    /// For ending runs that are under way, also while [`Bot::stop`] waits for them.
+    pub fn runs(&self) -> watch::Sender<StopRuns> {
+        self.runs.clone()
+    }
+}
+
+fn explain_sandbox(error: aldis_runner::PreflightError) -> anyhow::Error {
+    let help = match error {
+        aldis_runner::PreflightError::NoBubblewrap | aldis_runner::PreflightError::NoSandbox(_) => {
+            "\nALDIS_EXECUTOR=shell runs jobs without any isolation, which is for trusted code only"
+        }
+        _ => "",
+    };
+    anyhow::anyhow!("{error}{help}")
+}
+
+fn runner_settings(settings: &Settings) -> aldis_runner::Settings {
+    let mut runner = aldis_runner::Settings::new("embedded", settings.data_dir.join("runner"));
+    runner.slots = settings.slots;
+    runner.executor = settings.executor;
+    runner.allow_shell = settings.executor == Executor::Shell;
+    runner
+}
+
+/// Given by the operator, or made once and kept sealed.
+async fn bootstrap_token(store: &Store, settings: &Settings) -> Result<SecretString> {
+    const NAME: &str = "bootstrap-token";
+    if let Some(token) = &settings.bootstrap_token {
+        return Ok(token.clone());
+    }
+    if let Some(token) = store.secret(NAME).await? {
+        return Ok(token);
+    }
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+    let token = SecretString::from(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
+    store.put_secret(NAME, &token).await?;
+    Ok(token)
+}
+
+fn git_access(settings: &Settings) -> GitAccess {
+    let gitlab = &settings.gitlab;
+    GitAccess {
+        gitlab: gitlab.url.clone(),
+        user: gitlab.git_user.clone().unwrap_or_else(|| "oauth2".to_owned()),
+        token: gitlab.git_token.clone().unwrap_or_else(|| gitlab.token.clone()),
+        ca_file: gitlab.ca_file.as_ref().map(|path| path.display().to_string()),
+        verify_tls: gitlab.verify_tls,
+    }
+}
+
+fn serve_http(
+    store: &Store,
+    settings: &Settings,
+    token: &SecretString,
+    instance: u32,
+    listener: TcpListener,
+    tasks: &mut JoinSet<()>,
+) -> Result<ServerHandle> {
+    let ingress = Ingress::new(store.clone(), settings.hooks.clone(), instance);
+    let pages = aldis_web::Settings {
+        base_url: settings.base_url.clone(),
+        listen_is_loopback: listener.local_addr()?.ip().is_loopback(),
+        bootstrap_token: token.expose_secret().into(),
+    };
+    let state = State::new(store.clone(), &pages);
+    let server = HttpServer::new(move || {
+        let (ingress, state) = (ingress.clone(), state.clone());
+        App::new()
+            .configure(move |config| ingress.configure(config))
+            .configure(move |config| aldis_web::configure(config, state))
+    })
+    .workers(HTTP_WORKERS)
+    .shutdown_timeout(LAST_REQUESTS)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    tasks.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    Ok(handle)
+}
+
+/// Rings the bus for work that became due: the store's transaction is the outbox.
+async fn relay(store: Store, bus: Bus, mut leave: Leave) {
+    let mut bells = store.bells();
+    let mut heard = *bells.borrow_and_update();
+    loop {
+        tokio::select! {
+            changed = bells.changed() => if changed.is_err() { return },
+            () = leave.wait() => return,
+        }
+        let now = *bells.borrow_and_update();
+        for kind in now.since(heard) {
+            bus.hint(match kind {
+                WorkKind::Plan => Topic::Plan,
+                WorkKind::Run => Topic::Run,
+                _ => Topic::Feedback,
+            });
+        }
+        heard = now;
+    }
+}
+
+fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<()>) {
+    let projector = Projector::new(store.clone());
+    let (listener, mut positions, bus) = (bus.listen(Topic::Log), store.subscribe(), bus.clone());
+    let mut told = leave.clone();
+    tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                changed = positions.changed() => if changed.is_err() { return },
+                () = told.wait() => return,
+            }
+            bus.hint(Topic::Log);
+        }
+    });
+    tasks.spawn(consume("projector", listener, leave.clone(), async move || {
+        let moved = projector.run_once().await?;
+        Ok::<_, aldis_web::ProjectionError>(if moved {
+            Step::Worked
+        } else {
+            Step::Idle { next_due: None }
+        })
+    }));
+}
+
+fn spawn_runner(
+    dispatch: Dispatch,
+    bus: &Bus,
+    settings: aldis_runner::Settings,
+    capabilities: &Capabilities,
+    leave: &Leave,
+    stop_runs: watch::Receiver<StopRuns>,
+    tasks: &mut JoinSet<()>,
+) -> Result<()> {
+    let wake = Arc::new(Notify::new());
+    let runner = Runner::new(dispatch, Arc::clone(&wake), settings, capabilities.clone())?;
+    let (mut listener, told) = (bus.listen(Topic::Run), leave.clone());
+    tasks.spawn(async move {
+        while !told.stopped() {
+            listener.wait(Duration::from_secs(1)).await;
+            wake.notify_waiters();
+        }
+    });
+    tasks.spawn(async move {
+        if let Err(error) = runner.run(stop_runs).await {
+            tracing::error!(%error, "the runner ended");
+        }
+    });
+    Ok(())
+}
+
+/// What the services that call GitLab share.
+struct Parts {
+    store: Store,
+    bus: Bus,
+    gitlab: GitLab,
+    instance: u32,
+    base_url: String,
+}
+
+impl Parts {
+    /// Planner and feedback begin when GitLab has told who we are: our own notes are no commands,
+    /// and other people's statuses are not ours.
+    async fn speak_with_gitlab(self, mut leave: Leave) {
+        let own_user = tokio::select! {
+            user = connect::own_user(&self.gitlab) => user,
+            () = leave.wait() => return,
+        };
+        let Self { store, bus, gitlab, instance, base_url } = self;
+        let mut loops = JoinSet::new();
+        let planner = Planner::new(
+            store.clone(),
+            bus.clone(),
+            gitlab.clone(),
+            instance,
+            own_user,
+            "planner".to_owned(),
+        );
+        for _ in 0..PLANNERS {
+            let planner = planner.clone();
+            let listener = bus.listen(Topic::Plan);
+            loops.spawn(consume("planner", listener, leave.clone(), async move || {
+                planner.step().await
+            }));
+        }
+        let feedback = Feedback::new(store, gitlab, base_url, own_user, "feedback".to_owned());
+        for (kind, count) in WRITERS {
+            for _ in 0..count {
+                let feedback = feedback.clone();
+                let listener = bus.listen(Topic::Feedback);
+                loops.spawn(consume("feedback", listener, leave.clone(), async move || {
+                    feedback.step(kind).await
+                }));
+            }
+        }
+        while loops.join_next().await.is_some() {}
+    }
+}
+
+/// Whether anything is due, under way, or due within `soon`.
+pub async fn busy(store: &Store, soon: Duration) -> Result<bool, StoreError> {
+    for kind in WorkKind::ALL {
+        let backlog = store.backlog(kind).await?;
+        let next = store.next_due(kind).await?;
+        if backlog.due + backlog.leased > 0 || next.is_some_and(|due| due <= soon) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,55 @@
+//! `aldis serve`
+
+use std::io::Write;
+
+use anyhow::Result;
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bot::Bot;
+use crate::settings::{Settings, environment};
+
+pub(crate) async fn run() -> Result<u8> {
+    let settings = Settings::read(&environment)?;
+    if !settings.gitlab.verify_tls {
+        tracing::warn!(
+            "GIT_SSL_VERIFY=false: anybody on the way can read the token and change answers"
+        );
+    }
+    let bot = Bot::start(settings).await?;
+    greet(&bot)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: what runs may finish; a second signal cancels it");
+    let runs = bot.runs();
+    let stop = bot.stop();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(0),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        runs.send_replace(aldis_runner::Stop::Cancel);
+    }
+}
+
+fn greet(bot: &Bot) -> Result<()> {
+    let base = &bot.base_url;
+    let mut out = std::io::stderr().lock();
+    writeln!(out, "Aldis listens on {}", bot.address)?;
+    writeln!(out, "  webhook URL  {base}/api/webhooks/gitlab")?;
+    writeln!(out, "  pages        {base}/")?;
+    writeln!(out, "  page token   {}", bot.bootstrap_token.expose_secret())?;
+    writeln!(out, "  sandbox      {}", bot.capabilities.sandbox)?;
+    writeln!(out, "  network      {}", bot.capabilities.network)?;
+    writeln!(out, "  limits       {}", bot.capabilities.limits)?;
+    for remark in &bot.capabilities.remarks {
+        writeln!(out, "  note         {remark}")?;
+    }
+    Ok(())
+}

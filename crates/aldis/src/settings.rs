@@ -1,0 +1,288 @@
+//! Settings: environment variables, each also readable from the file that `<NAME>_FILE` names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use aldis_domain::config::Executor;
+use aldis_gitlab::hook::{Secrets, SigningKey};
+use anyhow::{Context, Result, bail};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+/// Everything an operator decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub gitlab: GitLabSettings,
+    /// Secrets of GitLab's webhooks.
+    pub hooks: Secrets,
+    pub listen: SocketAddr,
+    /// Where people and GitLab reach this server; `None`: the listener's own address.
+    pub base_url: Option<Url>,
+    pub data_dir: PathBuf,
+    pub key_file: Option<PathBuf>,
+    pub executor: Executor,
+    pub slots: u16,
+    /// Opens the pages; `None`: made at the first start and kept, sealed.
+    pub bootstrap_token: Option<SecretString>,
+}
+
+/// How GitLab is reached.
+#[derive(Debug, Clone)]
+pub struct GitLabSettings {
+    pub url: String,
+    pub token: SecretString,
+    /// For cloning; without it the API's token does that too.
+    pub git_user: Option<String>,
+    pub git_token: Option<SecretString>,
+    pub ca_file: Option<PathBuf>,
+    pub verify_tls: bool,
+    /// API calls per minute, at most.
+    pub budget: u32,
+}
+
+/// One setting, for the program's help and the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    pub name: &'static str,
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+/// All settings, in the order in which they matter.
+pub const TABLE: &[Setting] = &[
+    setting("GITLAB_URL", "", "GitLab's base URL, with its sub-path if it has one"),
+    setting("GITLAB_TOKEN", "", "access token of the bot's user, scope `api`"),
+    setting("GITLAB_WEBHOOK_SECRET", "", "secret token of the hooks"),
+    setting(
+        "GITLAB_WEBHOOK_SECRET_PREVIOUS",
+        "",
+        "the secret token before it, good during a change",
+    ),
+    setting(
+        "GITLAB_WEBHOOK_SIGNING_TOKEN",
+        "",
+        "signing token of the hooks (`whsec_…`, GitLab 19.0 or later)",
+    ),
+    setting("GITLAB_WEBHOOK_SIGNING_TOKEN_PREVIOUS", "", "the signing token before it"),
+    setting("GIT_AUTH_USER", "oauth2", "user name for cloning"),
+    setting("GIT_AUTH_TOKEN", "the API's token", "token for cloning, scope `read_repository`"),
+    setting("GIT_SSL_VERIFY", "true", "`false` switches the check of GitLab's certificate off"),
+    setting(
+        "GITLAB_CA_FILE",
+        "",
+        "PEM file with certificate authorities to trust besides the system's",
+    ),
+    setting("GITLAB_API_BUDGET", "600", "API calls per minute, at most"),
+    setting("ALDIS_LISTEN", "127.0.0.1:8080", "address and port to listen on"),
+    setting(
+        "ALDIS_BASE_URL",
+        "the address listened on",
+        "URL under which people and GitLab reach this server",
+    ),
+    setting(
+        "ALDIS_DATA_DIR",
+        "./aldis-data",
+        "directory of the database, the mirrors and the runs",
+    ),
+    setting(
+        "ALDIS_DATABASE_URL",
+        "sqlite: in the data directory",
+        "only `sqlite:` in this version",
+    ),
+    setting(
+        "ALDIS_SECRET_KEY_FILE",
+        "secret.key in the data directory",
+        "key that seals secrets in the database",
+    ),
+    setting("ALDIS_EXECUTOR", "bubblewrap", "`bubblewrap`, or `shell` without isolation"),
+    setting("ALDIS_SLOTS", "2", "how many runs go on at once"),
+    setting("ALDIS_BOOTSTRAP_TOKEN", "made at the first start", "opens the pages"),
+    setting("ALDIS_LOG", "info", "what is logged, as in `info,aldis_feedback=debug`"),
+    setting("ALDIS_LOG_FORMAT", "text", "`text` or `json`"),
+];
+
+const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, default, meaning }
+}
+
+/// Where values come from: the environment, or a map in a test.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's environment.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Settings {
+    /// Reads all settings; the error names the variable and what would be right.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self> {
+        let get = |name: &str| value(lookup, name);
+        let gitlab = GitLabSettings::read(lookup)?;
+        let url = get("ALDIS_DATABASE_URL")?;
+        if url.as_deref().is_some_and(|url| !url.starts_with("sqlite:")) {
+            bail!("ALDIS_DATABASE_URL: only `sqlite:` is available in this version");
+        }
+        let dir =
+            url.as_deref().and_then(|url| url.strip_prefix("sqlite:")).filter(|d| !d.is_empty());
+        let data_dir = match dir {
+            Some(dir) => dir.trim_start_matches("//").to_owned(),
+            None => get("ALDIS_DATA_DIR")?.unwrap_or_else(|| "./aldis-data".to_owned()),
+        };
+        Ok(Self {
+            gitlab,
+            hooks: hook_secrets(lookup)?,
+            listen: parsed(lookup, "ALDIS_LISTEN", "an address and port such as 127.0.0.1:8080")?
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            base_url: parsed(lookup, "ALDIS_BASE_URL", "a URL such as https://aldis.example.org")?,
+            data_dir: data_dir.into(),
+            key_file: get("ALDIS_SECRET_KEY_FILE")?.map(PathBuf::from),
+            executor: executor(lookup)?,
+            slots: parsed(lookup, "ALDIS_SLOTS", "a number from 1 to 1000")?.unwrap_or(2),
+            bootstrap_token: get("ALDIS_BOOTSTRAP_TOKEN")?.map(SecretString::from),
+        })
+    }
+}
+
+impl GitLabSettings {
+    /// The part that `doctor` needs, too.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self> {
+        let get = |name: &str| value(lookup, name);
+        let needed = |name: &'static str| {
+            get(name)?.with_context(|| format!("{name} is not set; it is needed"))
+        };
+        let url = needed("GITLAB_URL")?;
+        let parsed_url = Url::parse(&url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+        if parsed_url.is_none_or(|u| !u.username().is_empty() || u.password().is_some()) {
+            bail!(
+                "GITLAB_URL: `{url}` should be a URL such as https://gitlab.example.org, without user and password"
+            );
+        }
+        let verify = get("GIT_SSL_VERIFY")?;
+        let verify_tls = match verify.as_deref() {
+            None | Some("true" | "1" | "yes") => true,
+            Some("false" | "0" | "no") => false,
+            Some(other) => bail!("GIT_SSL_VERIFY: `{other}` should be true or false"),
+        };
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            token: needed("GITLAB_TOKEN")?.into(),
+            git_user: get("GIT_AUTH_USER")?,
+            git_token: get("GIT_AUTH_TOKEN")?.map(SecretString::from),
+            ca_file: get("GITLAB_CA_FILE")?.map(PathBuf::from),
+            verify_tls,
+            budget: parsed(lookup, "GITLAB_API_BUDGET", "a number of calls per minute")?
+                .unwrap_or(600),
+        })
+    }
+}
+
+fn hook_secrets(lookup: Lookup<'_>) -> Result<Secrets> {
+    let mut secrets = Secrets::default();
+    for name in ["GITLAB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_SECRET_PREVIOUS"] {
+        secrets.tokens.extend(value(lookup, name)?.map(SecretString::from));
+    }
+    for name in ["GITLAB_WEBHOOK_SIGNING_TOKEN", "GITLAB_WEBHOOK_SIGNING_TOKEN_PREVIOUS"] {
+        if let Some(text) = value(lookup, name)?.map(SecretString::from) {
+            secrets
+                .signing
+                .push(SigningKey::parse(text.expose_secret()).with_context(|| name.to_owned())?);
+        }
+    }
+    if secrets.tokens.is_empty() && secrets.signing.is_empty() {
+        bail!(
+            "GITLAB_WEBHOOK_SECRET is not set; deliveries could not be told from forgeries. \
+             Make one with `openssl rand -hex 32`, or set GITLAB_WEBHOOK_SIGNING_TOKEN"
+        );
+    }
+    Ok(secrets)
+}
+
+fn executor(lookup: Lookup<'_>) -> Result<Executor> {
+    match value(lookup, "ALDIS_EXECUTOR")?.as_deref() {
+        None | Some("bubblewrap") => Ok(Executor::Bubblewrap),
+        Some("shell") => Ok(Executor::Shell),
+        Some(other) => bail!("ALDIS_EXECUTOR: `{other}` should be bubblewrap or shell"),
+    }
+}
+
+fn parsed<T: std::str::FromStr>(lookup: Lookup<'_>, name: &str, right: &str) -> Result<Option<T>> {
+    let Some(text) = value(lookup, name)? else { return Ok(None) };
+    let value = text.parse().ok().with_context(|| format!("{name}: `{text}` should be {right}"))?;
+    Ok(Some(value))
+}
+
+/// A value, or the content of the file that `<name>_FILE` names. Empty counts as not set.
+fn value(lookup: Lookup<'_>, name: &str) -> Result<Option<String>> {
+    let file = lookup(&format!("{name}_FILE")).filter(|path| !path.is_empty());
+    let text = match file {
+        // `GITLAB_CA_FILE` and `ALDIS_SECRET_KEY_FILE` are settings of their own.
+        Some(path) if !matches!(name, "GITLAB_CA" | "ALDIS_SECRET_KEY") => Some(
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("{name}_FILE: cannot read {path}"))?,
+        ),
+        _ => lookup(name),
+    };
+    Ok(text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Settings> {
+        let lookup = |name: &str| {
+            values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(&lookup)
+    }
+
+    const LEAST: [(&str, &str); 3] = [
+        ("GITLAB_URL", "https://git.example.org/gitlab/"),
+        ("GITLAB_TOKEN", "t"),
+        ("GITLAB_WEBHOOK_SECRET", "s"),
+    ];
+
+    #[test]
+    fn three_values_are_enough() {
+        let settings = read(&LEAST).unwrap();
+        assert_eq!(settings.gitlab.url, "https://git.example.org/gitlab");
+        assert_eq!((settings.slots, settings.listen.port()), (2, 8080));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let wrong = |name: &'static str, text: &'static str| {
+            let mut values = LEAST.to_vec();
+            values.insert(0, (name, text));
+            format!("{:#}", read(&values).unwrap_err())
+        };
+        assert_eq!(
+            wrong("GITLAB_URL", "gitlab"),
+            "GITLAB_URL: `gitlab` should be a URL such as https://gitlab.example.org, without user and password"
+        );
+        assert_eq!(
+            wrong("ALDIS_LISTEN", "8080"),
+            "ALDIS_LISTEN: `8080` should be an address and port such as 127.0.0.1:8080"
+        );
+        assert_eq!(
+            wrong("ALDIS_EXECUTOR", "docker"),
+            "ALDIS_EXECUTOR: `docker` should be bubblewrap or shell"
+        );
+        assert!(
+            wrong("GITLAB_WEBHOOK_SIGNING_TOKEN", "abc")
+                .starts_with("GITLAB_WEBHOOK_SIGNING_TOKEN: ")
+        );
+        assert!(wrong("GITLAB_TOKEN", " ").starts_with("GITLAB_TOKEN is not set"));
+    }
+
+    #[test]
+    fn a_value_can_stand_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from-file\n").unwrap();
+        let mut values = LEAST.to_vec();
+        let path = file.path().to_str().unwrap().to_owned();
+        let path: &'static str = Box::leak(path.into_boxed_str());
+        values.push(("GITLAB_TOKEN_FILE", path));
+        assert_eq!(read(&values).unwrap().gitlab.token.expose_secret(), "from-file");
+    }
+}

@@ -1,0 +1,45 @@
+//! What every page needs: the store, the settings, and what follows from these.
+
+use std::sync::Arc;
+
+use aldis_store::Store;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::access::{Access, Rules};
+
+/// What the binary tells this crate.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `ALDIS_BASE_URL`: where people and GitLab reach this server.
+    pub base_url: Option<Url>,
+    /// Whether only this machine can reach the listener.
+    pub listen_is_loopback: bool,
+    /// Opens every page. An empty one opens none.
+    pub bootstrap_token: SecretString,
+}
+
+/// Shared by all pages. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) store: Store,
+    pub(crate) access: Arc<Access>,
+    /// No slash at its end; empty if none is set.
+    pub(crate) base_url: Arc<str>,
+}
+
+impl State {
+    /// The state of pages over `store`.
+    pub fn new(store: Store, settings: &Settings) -> Self {
+        let base = settings.base_url.as_ref().map_or("", Url::as_str).trim_end_matches('/');
+        let rules = Rules {
+            base_url: settings.base_url.clone(),
+            listen_is_loopback: settings.listen_is_loopback,
+        };
+        Self {
+            store,
+            access: Arc::new(Access::new(rules, &settings.bootstrap_token)),
+            base_url: base.into(),
+        }
+    }
+}
