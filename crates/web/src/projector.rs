@@ -138,7 +138,7 @@ async fn advance<P: Projection>(
     limit: usize,
 ) -> Result<Step, ProjectionError> {
     let checkpoint = store.checkpoint(P::NAME).await?;
-    let mut events = match checkpoint {
+    let events = match checkpoint {
         None => store.read(0, limit).await?,
         // A newer Aldis beside this one keeps these documents; dropping them would go on for ever.
         Some(at) if at.version > P::VERSION => return Ok(Step::Idle),

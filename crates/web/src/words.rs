@@ -288,7 +288,7 @@ mod tests {
             words.join(", "),
             @"just now, 59 s ago, 1 min ago, 2 h ago, 1 day ago, 2 days ago, 2026-11-12"
         );
-        assert_eq!(moment(now, now).full, "2026-11-20 20:25:08 UTC");
+        assert_eq!(moment(now, now).full, "2026-11-20 19:45:08 UTC");
         assert_eq!(moment(i64::MAX, now).iso, "1970-01-01T00:00:00Z");
     }
 }

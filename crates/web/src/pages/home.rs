@@ -27,8 +27,8 @@ pub(crate) struct HomeView {
     deliveries: Vec<DeliveryRow>,
     older_runs: Option<String>,
     older_deliveries: Option<String>,
-    /// Set if the lists do not begin with the newest.
-    paged: bool,
+    /// Where the lists begin with the newest, if these do not.
+    newest: Option<String>,
     /// Set if the lists are those of one project.
     project: Option<Link>,
     /// The address that GitLab must be told.
@@ -100,6 +100,7 @@ async fn gather(
     let named = runs.iter().map(|(_, run)| run.project);
     let named = named.chain(deliveries.iter().filter_map(|(_, delivery)| project_of(delivery)));
     let names = Names::of(store, named.chain(project)).await?;
+    let paged = asked.runs.is_some() || asked.deliveries.is_some();
     let base = if state.base_url.is_empty() {
         format!("http://{host}")
     } else {
@@ -117,7 +118,7 @@ async fn gather(
             .collect(),
         older_runs: older_runs.map(|cursor| older("runs", cursor)),
         older_deliveries: older_deliveries.map(|cursor| older("deliveries", cursor)),
-        paged: asked.runs.is_some() || asked.deliveries.is_some(),
+        newest: paged.then(|| project.map_or_else(|| "/".to_owned(), |p| format!("/?project={p}"))),
         project: project.map(|p| names.project(p)),
         webhook: format!("{base}/api/webhooks/gitlab"),
         webhook_guessed: state.base_url.is_empty(),

@@ -192,7 +192,7 @@ impl<P: Projection> Batch<P> {
             let listed = P::listed(body);
             let sort_key = listed.as_ref().map_or(0, |l| l.sort_key);
             writes.push(put(ONE, sort_key, json(body)));
-            for Listed { scopes, entry, .. } in listed {
+            if let Some(Listed { scopes, entry, .. }) = listed {
                 writes.extend(scopes.iter().map(|scope| put(scope, sort_key, json(&entry))));
             }
         }

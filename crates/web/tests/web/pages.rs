@@ -1,0 +1,299 @@
+use aldis_domain::event::Event;
+use serde_json::json;
+
+use crate::site::{
+    Site, decided, fact, finished, moved, observed, planned, received, requested, run_id, sha,
+    started, story,
+};
+
+#[tokio::test]
+async fn an_empty_house_says_what_to_do_next() {
+    let mut site = Site::new().await;
+    let page = site.get("/").await;
+    assert_eq!(page.status, 200);
+    insta::assert_snapshot!(page.text(), @"");
+    site.settings.base_url = Some("http://localhost:9999/".parse().unwrap());
+    let page = site.get("/").await;
+    assert!(
+        page.body.contains("<code class=\"copy\">http://localhost:9999/api/webhooks/gitlab</code>")
+    );
+    assert!(!page.body.contains("ALDIS_BASE_URL"));
+}
+
+#[tokio::test]
+async fn the_first_page_lists_what_came_and_what_ran() {
+    let site = Site::new().await;
+    story(&site).await;
+    insta::assert_snapshot!(site.get("/").await.text(), @"");
+    let other = site.get("/?project=1.43").await;
+    assert!(other.text().contains("Nothing has run yet"), "{}", other.text());
+    assert!(site.get("/?project=1.42").await.body.contains("https://gitlab.example/group/app"));
+}
+
+#[tokio::test]
+async fn a_run_says_why_it_ran_and_what_came_of_it() {
+    let site = Site::new().await;
+    let run = story(&site).await;
+    let page = site.get(&format!("/runs/{run}")).await;
+    insta::assert_snapshot!(page.text(), @"");
+    assert!(page.body.contains("<title>failed: api · Aldis</title>"));
+    assert!(page.body.contains("href=\"/deliveries/shared-d1\""));
+    assert!(page.body.contains("href=\"/changes/mr-1.42-7\""));
+    assert!(page.body.contains("id=\"L3\"><a href=\"#L3\""));
+    assert!(page.body.contains("<b class=\"bold ink1\">FAILED</b>"));
+    assert!(!page.body.contains("<script"), "a finished run needs no script");
+}
+
+#[tokio::test]
+async fn a_running_run_goes_on_by_itself_or_by_reloading() {
+    let site = Site::new().await;
+    let run = run_id(2);
+    let lost = Event::AttemptLost(fact(json!({"epoch": 5, "counts": true}), json!({})));
+    let events = vec![requested(&run, json!({})), started(1, 5, "a/1"), lost, started(2, 9, "b/1")];
+    site.append(&format!("run-{run}"), events).await;
+    site.log(&run, 5, &[(1, 0, "first try\n")]).await;
+    site.log(&run, 9, &[(1, 0, "second try\nhalf a l")]).await;
+    // Not projected: the page makes do with the run's own stream.
+    let page = site.get(&format!("/runs/{run}")).await;
+    insta::assert_snapshot!(page.text(), @"");
+    assert!(page.body.contains(&format!("data-live=\"/runs/{run}/log?after=9.1\"")));
+    assert!(page.body.contains("data-open"));
+    assert!(page.body.contains("<noscript>"));
+    let first = site.get(&format!("/runs/{run}?epoch=5")).await;
+    assert!(first.body.contains("first try") && !first.body.contains("second try"));
+    assert!(!first.body.contains("data-live"));
+}
+
+#[tokio::test]
+async fn a_long_log_shows_its_end_and_keeps_its_numbers() {
+    let site = Site::new().await;
+    let run = run_id(3);
+    site.append(
+        &format!("run-{run}"),
+        vec![
+            requested(&run, json!({})),
+            started(1, 5, "a/1"),
+            finished(&run, 5, "passed", json!({"steps": []})),
+        ],
+    )
+    .await;
+    let text: String = (1..=5_000).map(|n| format!("line {n}\n")).collect();
+    site.log(&run, 5, &[(1, 0, &text)]).await;
+    let page = site.get(&format!("/runs/{run}")).await;
+    assert_eq!(page.body.matches("class=\"row\"").count(), 2_000);
+    assert!(page.body.contains("id=\"L5000\"") && page.body.contains("id=\"L3001\""));
+    assert!(page.body.contains("the first 3000 lines are only there"));
+    let download = site.get(&format!("/runs/{run}/log.txt")).await;
+    assert_eq!(download.body, text);
+    assert_eq!(download.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(download.header("x-content-type-options"), "nosniff");
+    assert!(download.header("content-disposition").starts_with("attachment;"));
+}
+
+#[tokio::test]
+async fn a_delivery_tells_what_was_decided_per_stack() {
+    let site = Site::new().await;
+    story(&site).await;
+    insta::assert_snapshot!(site.get("/deliveries/shared-d1").await.text(), @"");
+}
+
+#[tokio::test]
+async fn refused_and_unread_deliveries_say_what_to_do() {
+    let site = Site::new().await;
+    let refused = json!({"hook": "shared", "event": "Push Hook", "reason": "wrong_secret",
+        "source_ip": "10.9.9.9", "times": 12});
+    let unread = json!({"hook": "shared", "key": "q1", "event": "Push Hook", "verified": "token",
+        "bytes": 12, "payload": "ab", "problem": "line 1, column 4: no project"});
+    site.append("refusals-shared", vec![Event::DeliveryRefused(fact(refused, json!({})))]).await;
+    site.append("delivery-shared-q1", vec![Event::DeliveryQuarantined(fact(unread, json!({})))])
+        .await;
+    site.project().await;
+    insta::assert_snapshot!(site.get("/deliveries/refused-1").await.text(), @"");
+    insta::assert_snapshot!(site.get("/deliveries/shared-q1").await.text(), @"");
+}
+
+#[tokio::test]
+async fn a_change_shows_its_plans_newest_first() {
+    let site = Site::new().await;
+    let run = story(&site).await;
+    let broken = json!({"sha": sha('b'), "trust": "fork", "access_level": 0,
+        "config": {"at": "main", "digest": null},
+        "verdict": {"verdict": "config_error", "findings": ["3:5 unknown key `stpes`"]},
+        "stacks": [], "changed_paths": null, "posting_project": "1.42", "lane": "x"});
+    let command = json!({"note": 9, "command": {"command": "retest"}, "actor": 3,
+        "access_level": 10, "refused": "commands need the Developer role"});
+    site.append(
+        "change-mr-1.42-7",
+        vec![
+            Event::ChangePlanned(fact(broken, json!({}))),
+            Event::CommandHandled(fact(command, json!({}))),
+        ],
+    )
+    .await;
+    site.project().await;
+    let page = site.get("/changes/mr-1.42-7").await;
+    insta::assert_snapshot!(page.text(), @"");
+    assert!(page.body.contains("https://gitlab.example/group/app/-/merge_requests/7"));
+    assert!(page.body.contains(&format!("/runs/{run}")));
+}
+
+#[tokio::test]
+async fn a_branch_with_slashes_has_a_page() {
+    let site = Site::new().await;
+    let key = "ref-1.42-refs/heads/feature/a b";
+    site.append(&format!("change-{key}"), vec![planned(&run_id(1))]).await;
+    for path in ["/changes/ref-1.42-refs%2Fheads%2Ffeature%2Fa%20b"] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, 200);
+        assert!(page.text().contains("feature/a b"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_so() {
+    let site = Site::new().await;
+    for path in [
+        "/runs/nonsense",
+        "/runs/00000000000000000000000000",
+        "/runs/00000000000000000000000000/log",
+        "/runs/00000000000000000000000000/log.txt",
+        "/deliveries/none",
+        "/deliveries/%00%ff",
+        "/changes/mr-1.42-1",
+        "/changes/nonsense",
+        "/assets/style.css",
+    ] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, 404, "{path}");
+        assert!(page.body.contains("Not found"), "{path}: {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn lists_go_on_where_a_page_ends() {
+    let site = Site::new().await;
+    for number in 0..70 {
+        let run = run_id(number);
+        site.append(
+            &format!("run-{run}"),
+            vec![requested(&run, json!({"stack": format!("s{number}")}))],
+        )
+        .await;
+    }
+    site.project().await;
+    let mut path = "/".to_owned();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let page = site.get(&path).await;
+        let names = page.body.split("<td class=\"name\">").skip(1);
+        seen.extend(
+            names.map(|cell| {
+                cell.split_once("\">").unwrap().1.split_once('<').unwrap().0.to_owned()
+            }),
+        );
+        let older = page.body.split_once("\">Older runs").map(|(before, _)| before);
+        path = older
+            .map_or(String::new(), |before| before.rsplit_once("href=\"").unwrap().1.to_owned());
+    }
+    let expected: Vec<String> = (0..70).rev().map(|number| format!("s{number}")).collect();
+    assert_eq!(seen, expected);
+    assert!(path.is_empty());
+}
+
+/// Text that must never become markup, and sequences that must not reach a terminal or a page.
+const EVIL: &str =
+    "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{1b}]0;owned\u{7}{{ 7*7 }}";
+
+#[tokio::test]
+async fn hostile_text_in_every_field_stays_text() {
+    let site = Site::new().await;
+    let run = run_id(1);
+    site.store.ensure_instance("https://gitlab.example").await.unwrap();
+    let trigger = json!({"kind": "note", "project": "1.42", "note": 4, "merge_request": 7,
+        "created": true, "system": false, "actor": 3,
+        "commands": [{"command": "test", "stacks": [EVIL]}]});
+    let rule = json!({"rule": "path_matched", "glob": EVIL, "path": EVIL});
+    let stacks = json!([{"stack": EVIL, "rule": rule, "run": run}, {"stack": EVIL, "rule": rule, "run": null}]);
+    site.append("project-1.42", vec![observed(EVIL)]).await;
+    let plans = json!([{"change": format!("ref-1.42-{EVIL}"), "sha": sha('a'), "new_runs": true, "stacks": stacks}]);
+    site.append("delivery-shared-d1", vec![
+        received(json!({"event": EVIL, "hook": EVIL, "key": EVIL, "source_ip": EVIL, "trigger": trigger, "payload": EVIL})),
+        match decided(&run) {
+            Event::DeliveryDecided(d) => Event::DeliveryDecided(fact(serde_json::to_value(d).unwrap(), json!({"plans": plans}))),
+            other => other,
+        },
+    ])
+    .await;
+    site.append(
+        "delivery-shared-d2",
+        vec![
+            received(json!({"trigger": {"kind": "other", "event": EVIL}})),
+            Event::DeliveryDecided(fact(
+                json!({"verdict": {"verdict": "ignored", "reason": EVIL}}),
+                json!({}),
+            )),
+        ],
+    )
+    .await;
+    let plan = |verdict| match planned(&run) {
+        Event::ChangePlanned(p) => Event::ChangePlanned(fact(
+            serde_json::to_value(p).unwrap(),
+            json!({"stacks": stacks, "verdict": verdict, "config": {"at": EVIL, "digest": null}}),
+        )),
+        other => other,
+    };
+    let head = match moved() {
+        Event::HeadMoved(h) => Event::HeadMoved(fact(
+            serde_json::to_value(h).unwrap(),
+            json!({"merge_request":
+            {"source_project": 1, "source_branch": EVIL, "target_branch": EVIL, "draft": true, "author": 1}}),
+        )),
+        other => other,
+    };
+    site.append(
+        "change-mr-1.42-7",
+        vec![
+            head,
+            plan(json!({"verdict": "config_error", "findings": [EVIL]})),
+            Event::CommandHandled(fact(
+                json!({"note": 1, "command": {"command": "test", "stacks": [EVIL]}, "actor": 3,
+            "access_level": 0, "refused": EVIL}),
+                json!({}),
+            )),
+        ],
+    )
+    .await;
+    let report = json!({
+        "steps": [{"name": EVIL, "result": "failed", "exit": 1, "millis": 5}],
+        "tests": {"total": 1, "failed": 1, "errored": 0, "skipped": 0, "millis": 0,
+            "failures": [{"name": EVIL, "message": EVIL}]},
+        "plans": [{"file": EVIL, "add": 1, "change": 0, "destroy": 0, "resources":
+            [{"address": EVIL, "action": "create", "attributes": [EVIL]}]}],
+        "remarks": [EVIL], "trouble": EVIL, "tail": EVIL,
+    });
+    let wide = json!({"stack": EVIL, "why": EVIL, "git_ref": EVIL, "delivery": format!("delivery-{EVIL}"),
+        "needs": {EVIL: run_id(9)}, "audience": {"change": format!("ref-1.42-{EVIL}"), "posting_project": "1.42"}});
+    site.append(
+        &format!("run-{run}"),
+        vec![requested(&run, wide), started(1, 5, EVIL), finished(&run, 5, "failed", report)],
+    )
+    .await;
+    site.log(&run, 5, &[(1, 0, EVIL), (2, 0, "\n\u{1b}[1m<script>\u{1b}[0m</script>\n")]).await;
+    site.project().await;
+    for path in [
+        "/",
+        "/deliveries/shared-d1",
+        "/deliveries/shared-d2",
+        "/changes/mr-1.42-7",
+        &format!("/runs/{run}"),
+    ] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.body.contains("&lt;script&gt;alert(1)"), "{path} shows it");
+        for bad in
+            ["<script>alert", "<img", "onerror=alert(1)>", "\u{1b}", ">49<", "\"'>", "javascript:"]
+        {
+            assert!(!page.body.contains(bad), "{path}: {bad}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+use aldis_domain::event::Event;
+use aldis_store::Document;
+use aldis_web::{PROJECTIONS, ProjectionError, Step, rebuild, step};
+use serde_json::json;
+
+use crate::site::{
+    Site, decided, fact, finished, moved, planned, received, requested, run_id, started,
+};
+
+/// Everything the pages can read.
+async fn documents(site: &Site) -> Vec<(String, Document)> {
+    let mut all = Vec::new();
+    for name in PROJECTIONS {
+        for scope in ["one", "all", "1.42", "1.43"] {
+            let found = site.store.documents(name, scope, None, 10_000).await.unwrap();
+            all.extend(found.into_iter().map(|document| (name.to_owned(), document)));
+        }
+    }
+    all
+}
+
+fn left() -> Event {
+    Event::RunLeft(fact(json!({"change": "mr-1.42-7", "reason": {"why": "closed"}}), json!({})))
+}
+
+/// Events of many streams, interleaved, some without the beginning that a fold waits for.
+fn history() -> Vec<(String, Event)> {
+    let mut history = Vec::new();
+    for number in 0..40 {
+        let run = run_id(number);
+        let stream = format!("run-{run}");
+        let delivery = format!("delivery-shared-{number}");
+        history.push((delivery.clone(), received(json!({"key": number.to_string()}))));
+        history.push(("change-mr-1.42-7".to_owned(), moved()));
+        history.push(("change-mr-1.42-7".to_owned(), planned(&run)));
+        history.push((delivery, decided(&run)));
+        history.push((
+            stream.clone(),
+            requested(&run, json!({"project": if number % 2 == 0 { "1.42" } else { "1.43" }})),
+        ));
+        history.push((stream.clone(), started(1, 5, "host/1")));
+        if number > 2 {
+            let earlier = run_id(number - 3);
+            let outcome = if number % 3 == 0 { "unknown" } else { "passed" };
+            history.push((
+                format!("run-{earlier}"),
+                finished(&earlier, 5, outcome, json!({"steps": []})),
+            ));
+            history.push((format!("run-{earlier}"), left()));
+        }
+        history.push((format!("run-{}", run_id(200 + number)), left()));
+        history.push((
+            "statuses-1.42-x".to_owned(),
+            Event::StatusesSettled(fact(json!({"outcomes": []}), json!({}))),
+        ));
+    }
+    history
+}
+
+#[tokio::test]
+async fn dropping_and_rebuilding_gives_the_same_bytes() {
+    let site = Site::new().await;
+    for (stream, event) in history() {
+        site.append(&stream, vec![event]).await;
+        // One event at a time, as it is when there is little to do.
+        site.project().await;
+    }
+    let live = documents(&site).await;
+    assert!(live.len() > 200, "{}", live.len());
+    for name in PROJECTIONS {
+        let mut told = Vec::new();
+        let reached = rebuild(&site.store, name, |position| told.push(position)).await.unwrap();
+        assert_eq!(reached, site.store.head().await.unwrap().position);
+        assert_eq!(told.last(), Some(&reached));
+    }
+    assert_eq!(documents(&site).await, live);
+}
+
+#[tokio::test]
+async fn a_prefix_and_then_the_rest_is_all() {
+    let events = history();
+    let whole = Site::new().await;
+    for (stream, event) in events.clone() {
+        whole.append(&stream, vec![event]).await;
+    }
+    whole.project().await;
+    let bodies = |documents: Vec<(String, Document)>| {
+        // The times of two stores differ.
+        let clean = |text: &str| {
+            let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
+            timeless(&mut value);
+            value.to_string()
+        };
+        documents
+            .into_iter()
+            .map(|(name, d)| (name, d.key, d.sort_key, clean(&d.body), d.position))
+            .collect::<Vec<_>>()
+    };
+    let expected = bodies(documents(&whole).await);
+    for cut in [1, 7, 100, events.len() - 1] {
+        let site = Site::new().await;
+        let (first, rest) = events.split_at(cut);
+        for part in [first, rest] {
+            for (stream, event) in part {
+                site.append(stream, vec![event.clone()]).await;
+            }
+            site.project().await;
+        }
+        assert_eq!(bodies(documents(&site).await), expected, "cut at {cut}");
+    }
+}
+
+fn timeless(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                if name == "at" || name.ends_with("_at") {
+                    *value = json!(0);
+                }
+                timeless(value);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(timeless),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn another_version_or_another_log_is_folded_anew() {
+    let site = Site::new().await;
+    let run = run_id(1);
+    site.append(&format!("run-{run}"), vec![requested(&run, json!({}))]).await;
+    site.project().await;
+    let good = documents(&site).await;
+    let at = site.store.checkpoint("runs").await.unwrap().unwrap();
+    for wrong in [
+        aldis_store::Checkpoint { version: 0, ..at },
+        aldis_store::Checkpoint { hash: [7; 32], ..at },
+        aldis_store::Checkpoint { position: 99, ..at },
+    ] {
+        let now = site.store.checkpoint("runs").await.unwrap();
+        assert!(site.store.step("runs", now, wrong, Vec::new()).await.unwrap());
+        assert_eq!(step(&site.store, "runs").await.unwrap(), Step::Again);
+        assert!(site.store.documents("runs", "all", None, 1).await.unwrap().is_empty());
+        assert_eq!(step(&site.store, "runs").await.unwrap(), Step::Moved(1));
+        assert_eq!(step(&site.store, "runs").await.unwrap(), Step::Idle);
+        assert_eq!(documents(&site).await, good);
+    }
+    // A newer Aldis works beside this one: hands off.
+    let newer = aldis_store::Checkpoint { version: 99, ..at };
+    assert!(site.store.step("runs", Some(at), newer, Vec::new()).await.unwrap());
+    assert_eq!(step(&site.store, "runs").await.unwrap(), Step::Idle);
+    assert_eq!(documents(&site).await, good);
+}
+
+#[tokio::test]
+async fn a_projection_that_is_not_there_is_named() {
+    let site = Site::new().await;
+    let error = step(&site.store, "run").await.unwrap_err();
+    assert!(matches!(error, ProjectionError::Unknown(_)));
+    insta::assert_snapshot!(error, @"there is no projection `run`: use projects, deliveries, runs or changes");
+}
