@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use aldis_domain::config::Executor as Wish;
+use aldis_domain::config::{Executor as Wish, Network};
 use aldis_domain::report::{Outcome, Report};
 use aldis_protocol::{Assignment, DispatchError, Dispatcher, Finish, LogChunk};
 use secrecy::ExposeSecret;
@@ -214,6 +214,13 @@ async fn in_directory<D: Dispatcher>(
     };
     let stepped = steps::run_all(executor, assignment, &settings, lease, run_dir, log).await;
     let Stepped { outcome, mut report, interrupt } = stepped;
+    let wants_network = assignment.stack.network == Network::Default && !assignment.untrusted;
+    let is_cut_off = slot.bubblewrap.as_ref().is_some_and(|bubblewrap| !bubblewrap.has_network());
+    if !shell && wants_network && is_cut_off && slot.shared.capabilities.has_network {
+        report
+            .remarks
+            .push("the network helper did not start: the steps had no network".to_owned());
+    }
     if let Some(interrupt) = interrupt {
         return interrupted(interrupt, report);
     }

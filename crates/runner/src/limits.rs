@@ -100,6 +100,7 @@ impl Cage {
 impl Drop for Cage {
     fn drop(&mut self) {
         if Arc::strong_count(&self.groups) == 1 {
+            self.kill_all();
             for group in self.groups.iter() {
                 group.remove();
             }

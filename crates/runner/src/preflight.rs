@@ -13,7 +13,7 @@ use tokio::process::Command;
 use crate::executor::{self, Network};
 use crate::limits::Mechanism;
 use crate::programs::Programs;
-use crate::settings::Settings;
+use crate::settings::{Settings, User};
 
 /// What this machine offers. The texts are for `doctor` and the run page.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub async fn preflight(settings: &Settings) -> Result<Capabilities, PreflightErr
     let git_program = programs.git.clone().ok_or(PreflightError::NoGit)?;
     let git = first_line(&git_program, "--version").await.ok_or(PreflightError::NoGit)?;
     let drops_user = rustix::process::geteuid().is_root();
-    let user = drops_user.then_some(settings.first_uid);
+    let user = drops_user.then_some(User { uid: settings.first_uid, gid: settings.first_uid });
     let mut remarks = Vec::new();
     let work_dir = place::find(settings, drops_user, &mut remarks)?;
 
@@ -131,14 +131,14 @@ impl Isolation {
 
 async fn try_isolation(
     programs: &Programs,
-    user: Option<u32>,
+    user: Option<User>,
     remarks: &mut Vec<String>,
 ) -> Result<Isolation, PreflightError> {
     let program = programs.bwrap.as_deref().ok_or(PreflightError::NoBubblewrap)?;
     let can_disable_userns = try_sandbox(program, user).await?;
     let version = first_line(program, "--version").await.unwrap_or_default();
     let sandbox = match user {
-        Some(user) => format!("{version}, as user {user} and following"),
+        Some(user) => format!("{version}, as user {} and following", user.uid),
         None => format!("{version}, as the runner's own user"),
     };
     let (has_network, network) = try_network(programs, user).await;
@@ -151,8 +151,9 @@ async fn try_isolation(
 
 impl Capabilities {
     /// The user of a slot, if the runner was started as root.
-    pub(crate) fn slot_user(&self, settings: &Settings, slot: u16) -> Option<u32> {
-        self.drops_user.then(|| settings.first_uid + u32::from(slot))
+    pub(crate) fn slot_user(&self, settings: &Settings, slot: u16) -> Option<User> {
+        let gid = settings.first_uid;
+        self.drops_user.then(|| User { uid: gid + u32::from(slot), gid })
     }
 }
 
@@ -182,7 +183,7 @@ async fn first_line(program: &Path, argument: &str) -> Option<String> {
 
 /// Starts the smallest sandbox; answers whether user namespaces inside can be forbidden, which
 /// bubblewrap does since 0.8.
-async fn try_sandbox(bwrap: &Path, user: Option<u32>) -> Result<bool, PreflightError> {
+async fn try_sandbox(bwrap: &Path, user: Option<User>) -> Result<bool, PreflightError> {
     let mut last = String::new();
     for with in [true, false] {
         let mut command = Command::new(bwrap);
@@ -203,7 +204,7 @@ async fn try_sandbox(bwrap: &Path, user: Option<u32>) -> Result<bool, PreflightE
         ]);
         command.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
         if let Some(user) = user {
-            command.uid(user).gid(user);
+            command.uid(user.uid).gid(user.gid);
         }
         match command.output().await {
             Ok(output) if output.status.success() => return Ok(with),
@@ -218,7 +219,7 @@ async fn try_sandbox(bwrap: &Path, user: Option<u32>) -> Result<bool, PreflightE
     Err(PreflightError::NoSandbox(last))
 }
 
-async fn try_network(programs: &Programs, user: Option<u32>) -> (bool, String) {
+async fn try_network(programs: &Programs, user: Option<User>) -> (bool, String) {
     if programs.slirp4netns.is_none() {
         return (false, "slirp4netns is not installed: `apt-get install slirp4netns`".to_owned());
     }

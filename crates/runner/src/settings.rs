@@ -22,7 +22,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Between the polite signal and the killing one.
     pub grace: Duration,
-    /// Started as root, slot `n` (from 0) works as user and group `first_uid + n`.
+    /// Started as root, slot `n` (from 0) works as user `first_uid + n`, all in group `first_uid`,
+    /// which alone may enter the work directory.
     pub first_uid: u32,
     /// How long an idle slot waits for a hint before it looks by itself; jittered by a quarter.
     pub poll: Duration,
@@ -49,6 +50,15 @@ impl Settings {
             expose: Vec::new(),
         }
     }
+}
+
+/// Whom a slot's processes belong to, where the runner was started as root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct User {
+    /// The slot's own.
+    pub(crate) uid: u32,
+    /// The same for all slots: it may read the mirrors.
+    pub(crate) gid: u32,
 }
 
 /// What one run may use.

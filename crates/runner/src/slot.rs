@@ -16,7 +16,7 @@ use crate::executor::{Bubblewrap, Parts};
 use crate::job;
 use crate::limits::Cage;
 use crate::preflight::{Capabilities, PreflightError};
-use crate::settings::Settings;
+use crate::settings::{Settings, User};
 use crate::workspace::{self, Git, Mirrors};
 
 /// What a turn of a slot did.
@@ -58,7 +58,7 @@ pub struct Runner<D> {
 /// One slot. Executes one run at a time.
 pub struct Slot<D> {
     pub(crate) shared: Arc<Shared<D>>,
-    pub(crate) user: Option<u32>,
+    pub(crate) user: Option<User>,
     pub(crate) cage: Cage,
     /// `None` where the server's executor is the shell.
     pub(crate) bubblewrap: Option<Bubblewrap>,
@@ -78,14 +78,13 @@ impl<D: Dispatcher> Runner<D> {
         let unusable = |reason: String| PreflightError::DataDir { path: dir.clone(), reason };
         let lock = lock(dir).map_err(&unusable)?;
         let prepare = || -> std::io::Result<Git> {
-            for (name, mode) in
-                [("mirrors", 0o711), ("runs", 0o711), ("slots", 0o711), ("git", 0o700)]
-            {
-                let path = dir.join(name);
-                if !path.is_dir() {
-                    workspace::make_dir(&path, mode, None)?;
-                }
+            // Only the runner and its slots may walk in: mirrors hold private code.
+            let slots = capabilities.slot_user(&settings, 0).map(|user| User { uid: 0, ..user });
+            for name in ["mirrors", "runs", "slots"] {
+                workspace::ensure_dir(&dir.join(name), 0o710, slots)?;
             }
+            workspace::ensure_dir(&dir.join("git"), 0o700, None)?;
+            workspace::sweep_mirrors(&dir.join("mirrors"))?;
             workspace::sweep(&dir.join("runs"))?;
             Git::new(capabilities.git_program.clone(), dir.join("git"))
         };
@@ -101,9 +100,7 @@ impl<D: Dispatcher> Runner<D> {
         let user = capabilities.slot_user(settings, number);
         let cage = Cage::new(&capabilities.mechanism, number, settings.limits)?;
         let dir = capabilities.work_dir.join("slots").join(number.to_string());
-        if !dir.is_dir() {
-            workspace::make_dir(&dir, 0o711, None)?;
-        }
+        workspace::ensure_dir(&dir, 0o711, None)?;
         let make = |bwrap| {
             Bubblewrap::new(Parts {
                 programs: &capabilities.programs,

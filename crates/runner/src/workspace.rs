@@ -10,8 +10,8 @@ mod mirror;
 mod run_dir;
 
 pub(crate) use git::Git;
-pub(crate) use mirror::{Mirror, Mirrors, Wanted};
-pub(crate) use run_dir::{RunDir, give, make_dir, sweep};
+pub(crate) use mirror::{Mirror, Mirrors, Wanted, sweep_mirrors};
+pub(crate) use run_dir::{RunDir, ensure_dir, give, make_dir, sweep};
 
 /// Why a commit could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

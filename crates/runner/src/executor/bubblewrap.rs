@@ -11,6 +11,7 @@ use super::network::Network;
 use super::{Running, StartError, StepSpec, base_env, etc, stack_dir};
 use crate::limits::Cage;
 use crate::programs::Programs;
+use crate::settings::User;
 use crate::workspace::{RunDir, give};
 
 /// Where the work tree is seen inside.
@@ -41,7 +42,7 @@ pub(crate) const ISOLATION: [&str; 11] = [
 pub(crate) struct Bubblewrap {
     programs: Programs,
     bwrap: PathBuf,
-    user: Option<u32>,
+    user: Option<User>,
     cage: Cage,
     wants_network: bool,
     network: Option<Network>,
@@ -57,7 +58,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) bwrap: &'a Path,
     /// A directory of the slot's own, existing.
     pub(crate) dir: &'a Path,
-    pub(crate) user: Option<u32>,
+    pub(crate) user: Option<User>,
     pub(crate) cage: Cage,
     pub(crate) has_network: bool,
     pub(crate) can_disable_userns: bool,
@@ -67,7 +68,10 @@ pub(crate) struct Parts<'a> {
 impl Bubblewrap {
     /// Prepares the slot's `/etc` and options. Nothing is started yet.
     pub(crate) fn new(parts: Parts<'_>) -> std::io::Result<Self> {
-        let shown = parts.user.unwrap_or_else(|| rustix::process::getuid().as_raw());
+        let shown = parts.user.unwrap_or_else(|| User {
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+        });
         let etc_dir = parts.dir.join("etc");
         let bound = etc::build(&etc_dir, shown, parts.has_network)?;
         let resolver_free = parts.dir.join("resolv.none");
@@ -192,7 +196,7 @@ fn bind(options: &mut Vec<OsString>, how: &str, from: &Path, to: &Path) {
 }
 
 /// For the slot's user only: the options hold the environment.
-fn write(path: &Path, bytes: &[u8], user: Option<u32>) -> std::io::Result<()> {
+fn write(path: &Path, bytes: &[u8], user: Option<User>) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::settings::User;
+
 /// Small files that are copied, if they exist.
 const FILES: [&str; 24] = [
     "bash.bashrc",
@@ -50,7 +52,8 @@ const DIRS: [&str; 12] = [
 
 /// Builds the directory `etc` anew. Answers the host's directories to be bound over it, by their
 /// full path.
-pub(super) fn build(etc: &Path, user: u32, has_network: bool) -> io::Result<Vec<PathBuf>> {
+pub(super) fn build(etc: &Path, user: User, has_network: bool) -> io::Result<Vec<PathBuf>> {
+    let User { uid, gid } = user;
     match fs::remove_dir_all(etc) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -83,10 +86,10 @@ pub(super) fn build(etc: &Path, user: u32, has_network: bool) -> io::Result<Vec<
         (
             "passwd",
             format!(
-                "root:x:0:0:root:/root:/bin/sh\naldis:x:{user}:{user}:aldis:/home/aldis:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+                "root:x:0:0:root:/root:/bin/sh\naldis:x:{uid}:{gid}:aldis:/home/aldis:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
             ),
         ),
-        ("group", format!("root:x:0:\naldis:x:{user}:\nnogroup:x:65534:\n")),
+        ("group", format!("root:x:0:\naldis:x:{gid}:\nnogroup:x:65534:\n")),
         ("hosts", "127.0.0.1 localhost aldis\n::1 localhost\n".to_owned()),
         ("hostname", "aldis\n".to_owned()),
         (

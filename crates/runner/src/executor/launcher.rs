@@ -18,6 +18,7 @@ use super::network::Network;
 use super::running::{Control, Running};
 use crate::limits::Cage;
 use crate::programs::Programs;
+use crate::settings::User;
 
 /// Where the step's script is seen inside.
 pub(super) const STEP: &str = "/run/aldis/step";
@@ -39,7 +40,7 @@ impl Launcher {
     pub(super) fn start(
         programs: &Programs,
         bwrap: &Path,
-        user: Option<u32>,
+        user: Option<User>,
         cage: &Cage,
         network: Option<&Network>,
     ) -> std::io::Result<Self> {
@@ -70,7 +71,7 @@ impl Launcher {
             .stderr(Stdio::from(writer))
             .kill_on_drop(true);
         if let Some(user) = user {
-            command.uid(user).gid(user);
+            command.uid(user.uid).gid(user.gid);
         }
         let child = command.spawn()?;
         let outer = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));

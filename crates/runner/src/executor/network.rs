@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::programs::Programs;
+use crate::settings::User;
 
 /// The name server that slirp4netns offers inside (its manual, "Network addresses").
 pub(super) const NAME_SERVER: &str = "10.0.2.3";
@@ -27,7 +28,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// Makes the namespaces as `user` and configures the helper's interface.
-    pub(crate) async fn start(programs: &Programs, user: Option<u32>) -> std::io::Result<Self> {
+    pub(crate) async fn start(programs: &Programs, user: Option<User>) -> std::io::Result<Self> {
         let (Some(unshare), Some(slirp)) = (&programs.unshare, &programs.slirp4netns) else {
             return Err(std::io::Error::other("slirp4netns or unshare is not installed"));
         };
@@ -58,7 +59,7 @@ impl Network {
     }
 }
 
-fn spawn(mut command: Command, user: Option<u32>) -> std::io::Result<Child> {
+fn spawn(mut command: Command, user: Option<User>) -> std::io::Result<Child> {
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -68,7 +69,7 @@ fn spawn(mut command: Command, user: Option<u32>) -> std::io::Result<Child> {
         .stderr(Stdio::null())
         .kill_on_drop(true);
     if let Some(user) = user {
-        command.uid(user).gid(user);
+        command.uid(user.uid).gid(user.gid);
     }
     command.spawn()
 }

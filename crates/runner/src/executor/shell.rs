@@ -13,11 +13,12 @@ use tokio::process::Command;
 use super::running::{Control, Running};
 use super::{StartError, StepSpec, base_env, stack_dir};
 use crate::limits::Cage;
+use crate::settings::User;
 
 /// Starts steps as plain processes of the slot's user. Without a cgroup the number of processes is
 /// not limited: it would be counted with all others of that user. Refused for untrusted runs by the job.
 pub(crate) struct Shell {
-    pub(crate) user: Option<u32>,
+    pub(crate) user: Option<User>,
     pub(crate) cage: Cage,
 }
 
@@ -46,7 +47,7 @@ impl Shell {
             .stderr(Stdio::from(writer))
             .kill_on_drop(true);
         if let Some(user) = self.user {
-            command.uid(user).gid(user);
+            command.uid(user.uid).gid(user.gid);
         }
         let mut child = command.spawn()?;
         let raw = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0);

@@ -51,6 +51,11 @@ impl Mechanism {
     /// Makes the groups of a slot and sets their limits.
     pub(crate) fn slot_groups(&self, slot: u16, limits: &Limits) -> io::Result<Vec<Cgroup>> {
         let name = format!("aldis-{}-{slot}", std::process::id());
+        match self {
+            Self::V2 { parent } => sweep(parent),
+            Self::V1 { memory, pids } => [memory, pids].into_iter().for_each(|dir| sweep(dir)),
+            Self::Rlimits => {}
+        }
         let group = |parent: &Path, has_memory, has_pids, v2| {
             let group = Cgroup { dir: parent.join(&name), has_memory, has_pids, v2 };
             match fs::create_dir(&group.dir) {
@@ -79,13 +84,17 @@ fn v2(own: &str) -> Option<Mechanism> {
     if path == "/" || !has("memory") || !has("pids") {
         return None;
     }
+    // A group that others share, a login session's perhaps, is not ours to rearrange.
+    let own_pid = std::process::id().to_string();
+    let inside = fs::read_to_string(parent.join("cgroup.procs")).ok()?;
+    if inside.lines().any(|pid| pid != own_pid) {
+        return None;
+    }
     let leaf = parent.join("runner");
     if !leaf.exists() {
         fs::create_dir(&leaf).ok()?;
     }
-    for pid in fs::read_to_string(parent.join("cgroup.procs")).ok()?.lines() {
-        let _ = fs::write(leaf.join("cgroup.procs"), pid);
-    }
+    fs::write(leaf.join("cgroup.procs"), &own_pid).ok()?;
     fs::write(parent.join("cgroup.subtree_control"), "+memory +pids").ok()?;
     is_usable(&parent).then_some(Mechanism::V2 { parent })
 }
@@ -101,6 +110,21 @@ fn v1(own: &str) -> Option<Mechanism> {
         is_usable(&dir).then_some(dir)
     };
     Some(Mechanism::V1 { memory: find("memory")?, pids: find("pids")? })
+}
+
+/// Deletes empty groups of runners that are gone.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let pid = name.strip_prefix("aldis-").and_then(|rest| rest.split('-').next());
+        let is_stale = pid.is_some_and(|pid| {
+            pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()
+        });
+        if is_stale {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
 }
 
 /// Whether groups can be made there.

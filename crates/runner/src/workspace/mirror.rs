@@ -117,6 +117,18 @@ impl Mirror {
     }
 }
 
+/// Deletes damaged mirrors that a former life had set aside and not yet deleted.
+pub(crate) fn sweep_mirrors(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let is_old = path.extension().is_some_and(|e| e.to_string_lossy().starts_with("old-"));
+        if is_old && let Err(error) = std::fs::remove_dir_all(&path) {
+            tracing::warn!(path = %path.display(), %error, "cannot delete a damaged mirror");
+        }
+    }
+    Ok(())
+}
+
 fn has_loose(mirror: &Path, sha: &Sha) -> bool {
     let (fan, rest) = sha.as_str().split_at(2);
     mirror.join("objects").join(fan).join(rest).exists()

@@ -10,6 +10,7 @@ use aldis_protocol::Ticket;
 
 use super::git::{Git, run};
 use super::{Mirror, Wanted, WorkspaceError};
+use crate::settings::User;
 
 /// The directory of one attempt.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl RunDir {
         mirror: &Mirror,
         objects_inside: Option<&Path>,
         sha: &Sha,
-        user: Option<u32>,
+        user: Option<User>,
     ) -> io::Result<Self> {
         let root = runs.join(format!("{}-{}", ticket.run, ticket.epoch));
         if root.exists() {
@@ -47,7 +48,7 @@ impl RunDir {
         };
         make_dir(&dir.root, 0o711, None)?;
         for own in [&dir.tree, &dir.home, &dir.tmp] {
-            make_dir(own, 0o755, user)?;
+            make_dir(own, 0o700, user)?;
         }
         let git = dir.tree.join(".git");
         for own in ["", "refs", "objects", "objects/info", "objects/pack"] {
@@ -80,7 +81,7 @@ impl RunDir {
         git: &Git,
         mirror: &Mirror,
         wanted: &Wanted,
-        user: Option<u32>,
+        user: Option<User>,
     ) -> Result<(), WorkspaceError> {
         for renew in [Some(false), Some(true), None] {
             let mut command = git.command();
@@ -88,7 +89,7 @@ impl RunDir {
             command.args(["read-tree", "-u", "--reset", wanted.sha.as_str()]);
             command.env("GIT_INDEX_FILE", self.tree.join(".git/index"));
             if let Some(user) = user {
-                command.uid(user).gid(user);
+                command.uid(user.uid).gid(user.gid);
             }
             let Err(failure) = run(command).await else { return Ok(()) };
             let why = failure.last_line();
@@ -134,16 +135,25 @@ pub(crate) fn sweep(runs: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn make_dir(path: &Path, mode: u32, user: Option<u32>) -> io::Result<()> {
+pub(crate) fn make_dir(path: &Path, mode: u32, user: Option<User>) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(path)?;
     // The runner's umask may be stricter than the slots' users can bear.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     give(path, user)
 }
 
-pub(crate) fn give(path: &Path, user: Option<u32>) -> io::Result<()> {
+/// Makes the directory if it is not there, and sets mode and owner in either case.
+pub(crate) fn ensure_dir(path: &Path, mode: u32, user: Option<User>) -> io::Result<()> {
+    if !path.is_dir() {
+        return make_dir(path, mode, user);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    give(path, user)
+}
+
+pub(crate) fn give(path: &Path, user: Option<User>) -> io::Result<()> {
     match user {
-        Some(user) => chown(path, Some(user), Some(user)),
+        Some(user) => chown(path, Some(user.uid), Some(user.gid)),
         None => Ok(()),
     }
 }
