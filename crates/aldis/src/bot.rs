@@ -81,8 +81,7 @@ impl Bot {
         let git = git_access(&settings);
         let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
         spawn_runner(dispatch, &bus, runner, &capabilities, &told, runs_told, &mut tasks)?;
-        let parts =
-            Parts { store: store.clone(), bus, gitlab, instance, base_url: base_url.clone() };
+        let parts = Parts { store: store.clone(), bus, gitlab, base_url: base_url.clone() };
         tasks.spawn(parts.speak_with_gitlab(told));
         Ok(Self {
             store,
@@ -273,7 +272,6 @@ struct Parts {
     store: Store,
     bus: Bus,
     gitlab: GitLab,
-    instance: u32,
     base_url: String,
 }
 
@@ -285,13 +283,12 @@ impl Parts {
             user = connect::own_user(&self.gitlab) => user,
             () = leave.wait() => return,
         };
-        let Self { store, bus, gitlab, instance, base_url } = self;
+        let Self { store, bus, gitlab, base_url } = self;
         let mut loops = JoinSet::new();
         let planner = Planner::new(
             store.clone(),
             bus.clone(),
             gitlab.clone(),
-            instance,
             own_user,
             "planner".to_owned(),
         );

@@ -16,6 +16,13 @@ pub struct Cli {
 enum Command {
     /// Run the bot: webhooks, planning, jobs, feedback and pages in one process.
     Serve,
+    /// See it work: a simulated GitLab, a sample project, and the bot.
+    #[cfg(feature = "demo")]
+    Demo {
+        /// End when all is shown; the exit code is 0 only if all of it arrived.
+        #[arg(long)]
+        once: bool,
+    },
 }
 
 impl Cli {
@@ -23,6 +30,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<u8> {
         match self.command {
             Command::Serve => serve::run().await,
+            #[cfg(feature = "demo")]
+            Command::Demo { once } => crate::demo::run(once).await,
         }
     }
 }

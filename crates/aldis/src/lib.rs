@@ -5,5 +5,7 @@
 pub mod bot;
 pub mod cli;
 mod connect;
+#[cfg(feature = "demo")]
+mod demo;
 mod keeping;
 pub mod settings;

@@ -5,9 +5,11 @@
 mod inspect;
 mod write;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use inspect::{Commit, DiffEntry};
 pub(crate) use write::Signature;
@@ -21,12 +23,14 @@ pub(crate) const ZERO_SHA: &str = "0000000000000000000000000000000000000000";
 #[derive(Debug, Clone)]
 pub(crate) struct Repo {
     dir: PathBuf,
+    /// Commits known to exist. They never go away, as nothing is pruned.
+    known: Arc<Mutex<BTreeMap<String, Option<Commit>>>>,
 }
 
 impl Repo {
     /// Makes an empty repository whose HEAD is `main`.
     pub(crate) fn init(dir: PathBuf) -> Result<Self, SimError> {
-        let repo = Self { dir };
+        let repo = Self { dir, known: Arc::default() };
         let dir = repo.dir.display().to_string();
         run(Path::new("."), &["init", "-q", "--bare", "-b", "main", &dir], b"")?;
         repo.configure()?;
@@ -35,7 +39,7 @@ impl Repo {
 
     /// Copies branches and tags of `from`, as forking does.
     pub(crate) fn fork(from: &Self, dir: PathBuf) -> Result<Self, SimError> {
-        let repo = Self { dir };
+        let repo = Self { dir, known: Arc::default() };
         let (source, target) = (from.dir.display().to_string(), repo.dir.display().to_string());
         run(Path::new("."), &["clone", "-q", "--bare", "--no-local", &source, &target], b"")?;
         repo.configure()?;
@@ -58,6 +62,10 @@ impl Repo {
             .open(&path)
             .and_then(|mut file| file.write_all(settings.as_bytes()));
         appended.map_err(|error| SimError::Start(format!("{}: {error}", path.display())))
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Option<Commit>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Output of a git command in this repository; an error if it exits with a failure.

@@ -201,6 +201,8 @@ pub enum Order {
     AsFired,
     /// Newest first.
     Reversed,
+    /// In an order that follows from this seed.
+    Shuffled(u64),
     /// These, in this order; the others stay held.
     Chosen(Vec<DeliveryId>),
 }

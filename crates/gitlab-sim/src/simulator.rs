@@ -89,14 +89,12 @@ impl Simulator {
 
     /// Gives a project another path. The old one answers 301 to reads and still serves git.
     pub fn rename_project(&self, project: ProjectId, path: &str) -> Result<(), SimError> {
-        let mut state = self.lock();
-        if state.projects.values().any(|known| known.path == path) {
-            return Err(SimError::refused(format!("the path {path} has already been taken")));
-        }
-        let known = state.project_mut(project)?;
-        let former = std::mem::replace(&mut known.path, path.to_owned());
-        known.former_paths.push(former);
-        Ok(())
+        self.lock().rename_project(project, path)
+    }
+
+    /// Deletes a project, such as a fork whose merge request is still open.
+    pub fn delete_project(&self, project: ProjectId) -> Result<(), SimError> {
+        self.lock().delete_project(project)
     }
 
     /// Gives a user a role, or another one.

@@ -119,7 +119,9 @@ impl Planner {
         };
         let before = if push.after.as_ref() == Some(&head) { push.before.clone() } else { None };
         let asked = Asked::Push { before, skip: push.skip_ci };
-        let mut plans = vec![self.plan_ref(&change, &project, &head, asked, source).await?];
+        // Merge requests first: what the branch alone would say must not end the aggregate that
+        // they are about to wait for.
+        let mut plans = Vec::new();
         let query = MergeRequestQuery {
             source_branch: Some(branch),
             state: Some(MergeRequestState::Opened),
@@ -131,6 +133,7 @@ impl Planner {
                 plans.extend(self.plan_merge_request(&change, Asked::HeadMoved, source).await?);
             }
         }
+        plans.push(self.plan_ref(&change, &project, &head, asked, source).await?);
         self.retract(&Trigger::Push(push.clone()), Some(&head), &source.meta).await?;
         Ok((DeliveryVerdict::Planned, plans))
     }

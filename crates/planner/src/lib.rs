@@ -39,8 +39,6 @@ pub struct Planner {
     gitlab: GitLab,
     projects: Projects,
     files: Files,
-    /// Number of the GitLab instance that `gitlab` speaks to.
-    instance: u32,
     /// The bot's own user id: its notes are no commands.
     own_user: u64,
     owner: String,
@@ -48,21 +46,13 @@ pub struct Planner {
 
 impl Planner {
     /// `own_user`: the user id of the bot's token; `owner`: a name for leases.
-    pub fn new(
-        store: Store,
-        bus: Bus,
-        gitlab: GitLab,
-        instance: u32,
-        own_user: u64,
-        owner: String,
-    ) -> Self {
+    pub fn new(store: Store, bus: Bus, gitlab: GitLab, own_user: u64, owner: String) -> Self {
         Self {
             store,
             bus,
             gitlab,
             projects: Projects::default(),
             files: Files::default(),
-            instance,
             own_user,
             owner,
         }

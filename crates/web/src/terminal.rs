@@ -8,6 +8,7 @@ use serde::Serialize;
 
 mod style;
 
+use crate::words::shown;
 use style::Style;
 
 /// Longest line that is kept, in bytes.
@@ -228,19 +229,6 @@ fn push(spans: &mut Vec<Span>, style: Style, bytes: &[u8]) {
         Some(last) if last.class == class => last.text.push_str(&text),
         _ if text.is_empty() => {}
         _ => spans.push(Span { class, text }),
-    }
-}
-
-/// Control characters go; those that turn the direction of writing are shown as unknown, because
-/// they make text look like something else.
-fn shown(c: char) -> Option<char> {
-    match c {
-        '\t' => Some(c),
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            Some(char::REPLACEMENT_CHARACTER)
-        }
-        c if c.is_control() => None,
-        c => Some(c),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Turns what a page shows into HTML. Every template is named `.html`, so Tera escapes whatever is
-//! put in; no template takes text as safe.
+//! Turns what a page shows into HTML. Every template is named `.html`, so whatever is put in goes
+//! through [`escape`]; no template takes text as safe.
 
+use std::io::{self, Write};
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
@@ -14,9 +15,11 @@ use crate::pages::change::ChangeView;
 use crate::pages::delivery::DeliveryView;
 use crate::pages::home::HomeView;
 use crate::pages::run::RunView;
+use crate::words::shown;
 
 static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
     let mut tera = Tera::default();
+    tera.set_escape_fn(escape);
     tera.add_raw_templates([
         ("parts.html", include_str!("../templates/parts.html")),
         ("base.html", include_str!("../templates/base.html")),
@@ -31,6 +34,13 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
     .expect("the templates are part of the program");
     tera
 });
+
+/// Writes text as HTML, also between quotes. Control characters are left out: a browser has no use
+/// for them, and who copies them into a terminal should not be sorry.
+fn escape(text: &str, html: &mut dyn Write) -> io::Result<()> {
+    let plain: String = text.chars().filter_map(shown).collect();
+    tera::escape_html(&plain, html)
+}
 
 /// Everything that can be shown.
 #[derive(Debug, Serialize)]

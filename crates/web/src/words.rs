@@ -83,16 +83,25 @@ pub(crate) fn run_badge(state: RunState) -> Badge {
     }
 }
 
-/// How a step ended; `None`: the run has not told yet.
-pub(crate) fn step_badge(result: Option<StepResult>) -> Badge {
+/// How a step ended.
+pub(crate) fn step_badge(result: StepResult) -> Badge {
     match result {
-        None => badge("calm", "⋯", "not known yet"),
-        Some(StepResult::Passed) => badge("good", "✓", "passed"),
-        Some(StepResult::Failed) => badge("bad", "✗", "failed"),
-        Some(StepResult::AllowedFailure) => badge("warn", "!", "failed, allowed"),
-        Some(StepResult::TimedOut) => badge("bad", "✗", "timed out"),
-        Some(StepResult::Canceled) => badge("calm", "⊘", "canceled"),
-        Some(StepResult::Skipped) => badge("calm", "⊘", "skipped"),
+        StepResult::Passed => badge("good", "✓", "passed"),
+        StepResult::Failed => badge("bad", "✗", "failed"),
+        StepResult::AllowedFailure => badge("warn", "!", "failed, allowed"),
+        StepResult::TimedOut => badge("bad", "✗", "timed out"),
+        StepResult::Canceled => badge("calm", "⊘", "canceled"),
+        StepResult::Skipped => badge("calm", "⊘", "skipped"),
+    }
+}
+
+/// Where a step of a run stands that has not told its results; `current` is the step that wrote
+/// last, `None` if nothing is written by now or the run is over.
+pub(crate) fn planned_step_badge(step: usize, current: Option<usize>) -> Badge {
+    match current {
+        Some(current) if step < current => badge("calm", "–", "done"),
+        Some(current) if step == current => badge("busy", "▶", "running"),
+        _ => badge("calm", "⋯", "not run"),
     }
 }
 
@@ -270,6 +279,19 @@ pub(crate) fn trust(trust: Trust) -> &'static str {
         Trust::Member => "member of the project",
         Trust::Fork => "from a fork",
         Trust::Unknown => "may not push to the project",
+    }
+}
+
+/// A character of foreign text as pages show it. Control characters go; those that turn the direction of writing are shown as unknown, because
+/// they make text look like something else.
+pub(crate) fn shown(c: char) -> Option<char> {
+    match c {
+        '\t' | '\n' => Some(c),
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            Some(char::REPLACEMENT_CHARACTER)
+        }
+        c if c.is_control() => None,
+        c => Some(c),
     }
 }
 

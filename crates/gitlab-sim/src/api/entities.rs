@@ -133,7 +133,7 @@ pub(super) fn merge_request(state: &State, mr: &MergeRequest, single: bool) -> V
         "has_conflicts": false,
     });
     if single {
-        body["changes_count"] = Value::Null;
+        body["changes_count"] = json!(version.map(|version| version.files.to_string()));
         body["diff_refs"] = json!({
             "base_sha": version.map(|version| &version.base),
             "head_sha": version.map(|version| &version.head),

@@ -39,11 +39,6 @@ pub(super) fn list(state: &mut State, request: &Request<'_>) -> Reply {
 pub(super) fn get(state: &mut State, request: &Request<'_>) -> Reply {
     let mr = request.merge_request(state)?;
     let mut body = entities::merge_request(state, mr, true);
-    if let Some(version) = mr.versions.last() {
-        let repo = &state.project(mr.project)?.repo;
-        let count = repo.diff(&version.base, &version.head)?.len();
-        body["changes_count"] = json!(count.to_string());
-    }
     body["user"] = json!({ "can_merge": false });
     Ok(Answer::json(200, &body))
 }
@@ -70,7 +65,7 @@ pub(super) fn versions(state: &mut State, request: &Request<'_>) -> Reply {
             "created_at": entities::time(version.created_at),
             "merge_request_id": mr.id,
             "state": "collected",
-            "real_size": "1",
+            "real_size": version.files.to_string(),
         })
     })
 }

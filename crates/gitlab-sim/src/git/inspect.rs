@@ -43,8 +43,14 @@ impl Repo {
         if rev.is_empty() || rev.starts_with('-') {
             return None;
         }
-        let rev = format!("{rev}^{{commit}}");
-        self.git_text(&["rev-parse", "-q", "--verify", "--end-of-options", &rev]).ok()
+        if self.known().contains_key(rev) {
+            return Some(rev.to_owned());
+        }
+        let peeled = format!("{rev}^{{commit}}");
+        let sha =
+            self.git_text(&["rev-parse", "-q", "--verify", "--end-of-options", &peeled]).ok()?;
+        self.known().entry(sha.clone()).or_default();
+        Some(sha)
     }
 
     /// What a full ref name points at: the tag object for annotated tags.
@@ -103,8 +109,19 @@ impl Repo {
     }
 
     pub(crate) fn commit_at(&self, sha: &str) -> Result<Commit, SimError> {
+        if let Some(Some(commit)) = self.known().get(sha) {
+            return Ok(commit.clone());
+        }
         let found = self.log(None, sha, 1)?.into_iter().next();
-        found.ok_or_else(|| SimError::unknown(format!("commit {sha}")))
+        let commit = found.ok_or_else(|| SimError::unknown(format!("commit {sha}")))?;
+        self.known().insert(commit.sha.clone(), Some(commit.clone()));
+        Ok(commit)
+    }
+
+    /// Number of files that differ between two commits, renames detected.
+    pub(crate) fn count_changed(&self, from: &str, to: &str) -> Result<usize, SimError> {
+        let raw = self.git(&["diff", "--raw", "-z", "-M", "--no-abbrev", from, to])?;
+        Ok(parse_raw(&String::from_utf8_lossy(&raw)).len())
     }
 
     /// Changed files between two commits, renames detected.

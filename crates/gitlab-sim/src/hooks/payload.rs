@@ -101,16 +101,16 @@ pub(crate) fn merge_request(
 }
 
 /// `note` on a merge request; `action` is `create` or `update`.
-pub(crate) fn note(state: &State, id: NoteId, action: &str) -> Option<Value> {
-    let note = state.notes.get(&id)?;
-    let mr = state.merge_request(note.merge_request).ok()?;
+pub(crate) fn note(state: &State, id: NoteId, action: &str) -> Result<Value, SimError> {
+    let note = state.notes.get(&id).ok_or_else(|| SimError::unknown("this note"))?;
+    let mr = state.merge_request(note.merge_request)?;
     let project = mr.project;
     let url = format!(
         "{}/-/merge_requests/{}#note_{id}",
         state.project_url(project),
         note.merge_request.iid
     );
-    Some(json!({
+    Ok(json!({
         "object_kind": "note",
         "event_type": if note.internal { "confidential_note" } else { "note" },
         "user": user_block(state, note.author),
@@ -150,17 +150,17 @@ pub(crate) fn note(state: &State, id: NoteId, action: &str) -> Option<Value> {
 }
 
 /// `pipeline`. Commit statuses are not builds, so an external pipeline lists none.
-pub(crate) fn pipeline(state: &State, id: PipelineId) -> Option<Value> {
-    let pipeline = state.pipelines.get(&id)?;
+pub(crate) fn pipeline(state: &State, id: PipelineId) -> Result<Value, SimError> {
+    let pipeline = state.pipeline(id)?;
     let project = pipeline.project;
     let web = state.project_url(project);
     let mr = pipeline.merge_request.and_then(|mr| state.merge_request(mr).ok());
     let git_ref = mr.map_or(&pipeline.git_ref, |mr| &mr.source_branch);
-    let tip = state.project(project).ok()?.repo.commit_at(&pipeline.sha).ok()?;
+    let tip = state.project(project)?.repo.commit_at(&pipeline.sha)?;
     let builds = state.latest_jobs(id).filter(|job| job.kind == JobKind::Build);
     let builds: Vec<Value> = builds.map(|job| blocks::build(state, job)).collect();
     let finished = pipeline.status.is_final().then(|| time(pipeline.updated_at));
-    Some(json!({
+    Ok(json!({
         "object_kind": "pipeline",
         "object_attributes": {
             "id": id.0,
@@ -203,14 +203,17 @@ pub(crate) fn pipeline(state: &State, id: PipelineId) -> Option<Value> {
 }
 
 /// `deployment` made through the API: nothing deployable behind it.
-pub(crate) fn deployment(state: &State, id: u64) -> Option<Value> {
-    let deployment = state.deployments.iter().find(|known| known.id == id)?;
+pub(crate) fn deployment(state: &State, id: u64) -> Result<Value, SimError> {
+    let missing = || SimError::unknown("this deployment");
+    let deployment = state.deployments.iter().find(|known| known.id == id);
+    let deployment = deployment.ok_or_else(missing)?;
     let mut environments = state.environments.iter();
-    let environment = environments.find(|known| known.id == deployment.environment)?;
+    let environment = environments.find(|known| known.id == deployment.environment);
+    let environment = environment.ok_or_else(missing)?;
     let project = deployment.project;
     let web = state.project_url(project);
-    let tip = state.project(project).ok()?.repo.commit_at(&deployment.sha).ok()?;
-    Some(json!({
+    let tip = state.project(project)?.repo.commit_at(&deployment.sha)?;
+    Ok(json!({
         "object_kind": "deployment",
         "status": deployment.status,
         "status_changed_at": time(deployment.updated_at),

@@ -84,6 +84,11 @@ impl State {
         if !self.users.contains_key(&owner) {
             return Err(SimError::unknown(format!("user {owner}")));
         }
+        self.check_path(path)?;
+        Ok(ProjectId(self.next_id("project")))
+    }
+
+    fn check_path(&self, path: &str) -> Result<(), SimError> {
         let good = |part: &str| {
             !part.is_empty()
                 && !part.starts_with(['.', '-'])
@@ -95,7 +100,27 @@ impl State {
         if self.projects.values().any(|project| project.path == path) {
             return Err(SimError::refused(format!("the path {path} has already been taken")));
         }
-        Ok(ProjectId(self.next_id("project")))
+        Ok(())
+    }
+
+    pub(crate) fn rename_project(&mut self, id: ProjectId, path: &str) -> Result<(), SimError> {
+        self.check_path(path)?;
+        let project = self.project_mut(id)?;
+        let former = std::mem::replace(&mut project.path, path.to_owned());
+        project.former_paths.push(former);
+        Ok(())
+    }
+
+    /// Forgets a project with its hooks. Merge requests that came from it stay in their target.
+    pub(crate) fn delete_project(&mut self, id: ProjectId) -> Result<(), SimError> {
+        self.project(id)?;
+        self.projects.remove(&id);
+        self.hooks.retain(|_, hook| hook.project != id);
+        self.merge_requests.retain(|mr| mr.project != id);
+        self.notes.retain(|_, note| note.merge_request.project != id);
+        self.environments.retain(|known| known.project != id);
+        self.deployments.retain(|known| known.project != id);
+        Ok(())
     }
 
     fn add_project(

@@ -54,15 +54,14 @@ impl State {
         {
             let refs: Vec<_> = moved.iter().filter(|u| u.name.starts_with(prefix)).collect();
             for update in refs.iter().filter(|_| refs.len() <= MOST_REFS) {
-                let body = payload::push(self, project, user, update)?;
-                self.fire(project, trigger, &body);
+                self.fire(project, trigger, |state| payload::push(state, project, user, update));
             }
         }
         for update in moved {
             let Some(branch) = update.name.strip_prefix("refs/heads/") else { continue };
             if update.after != ZERO_SHA {
                 self.follow_source(project, user, branch, &update.after)?;
-                self.notice_merges(project, user, branch, &update.after)?;
+                self.notice_merges(project, user, branch, update)?;
             }
         }
         Ok(())
@@ -96,13 +95,13 @@ impl State {
         Ok(())
     }
 
-    /// Marks open merge requests as merged whose head the target branch now contains.
+    /// Marks open merge requests as merged whose head the target branch contains since this push.
     fn notice_merges(
         &mut self,
         project: ProjectId,
         user: UserId,
         branch: &str,
-        tip: &str,
+        update: &RefUpdate,
     ) -> Result<(), SimError> {
         let open = |mr: &&super::MergeRequest| {
             mr.state == "opened" && mr.project == project && mr.target_branch == branch
@@ -112,7 +111,8 @@ impl State {
             .merge_requests
             .iter()
             .filter(open)
-            .filter(|mr| repo.is_ancestor(mr.head(), tip))
+            .filter(|mr| repo.is_ancestor(mr.head(), &update.after))
+            .filter(|mr| !repo.is_ancestor(mr.head(), &update.before))
             .map(super::MergeRequest::reference)
             .collect();
         for mr in contained {

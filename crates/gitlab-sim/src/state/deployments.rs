@@ -224,9 +224,7 @@ impl State {
         }
         let line = format!("{} deployment {name} {sha} {git_ref}: {status}", self.path(project));
         self.tell(line);
-        if let Some(body) = payload::deployment(self, id) {
-            self.fire(project, Trigger::Deployment, &body);
-        }
+        self.fire(project, Trigger::Deployment, |state| payload::deployment(state, id));
     }
 
     pub(crate) fn delete_deployment(

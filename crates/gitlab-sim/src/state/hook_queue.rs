@@ -43,10 +43,25 @@ impl State {
         Ok(id)
     }
 
-    /// Makes one delivery for every hook that wants this event.
-    pub(crate) fn fire(&mut self, project: ProjectId, trigger: Trigger, body: &Value) {
+    /// Makes one delivery for every hook that wants this event. The body is made only then.
+    pub(crate) fn fire(
+        &mut self,
+        project: ProjectId,
+        trigger: Trigger,
+        make: impl FnOnce(&Self) -> Result<Value, SimError>,
+    ) {
         let wants = |hook: &&Hook| hook.project == project && hook.triggers.contains(&trigger);
         let hooks: Vec<HookId> = self.hooks.values().filter(wants).map(|hook| hook.id).collect();
+        if hooks.is_empty() {
+            return;
+        }
+        let body = match make(self) {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, event = trigger.event(), "no payload could be made");
+                return;
+            }
+        };
         // GitLab escapes these three; in JSON they can only stand inside strings.
         let body = body
             .to_string()
@@ -111,6 +126,7 @@ impl State {
         let ids: Vec<DeliveryId> = match order {
             Order::AsFired => self.held().map(|delivery| delivery.id).collect(),
             Order::Reversed => self.held().rev().map(|delivery| delivery.id).collect(),
+            Order::Shuffled(seed) => shuffled(self.held().map(|delivery| delivery.id), *seed),
             Order::Chosen(ids) => ids.clone(),
         };
         for id in ids {
@@ -152,4 +168,19 @@ impl State {
         }
         self.touch();
     }
+}
+
+/// Draws from the ids until none is left; the same seed draws the same way.
+fn shuffled(ids: impl Iterator<Item = DeliveryId>, seed: u64) -> Vec<DeliveryId> {
+    let mut left: Vec<DeliveryId> = ids.collect();
+    let mut drawn = Vec::with_capacity(left.len());
+    let mut state = seed;
+    while !left.is_empty() {
+        // Knuth's MMIX generator; its high bits are the good ones.
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = usize::try_from(state >> 33).unwrap_or(0) % left.len();
+        drawn.push(left.swap_remove(at));
+    }
+    drawn
 }

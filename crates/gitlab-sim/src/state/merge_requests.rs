@@ -81,12 +81,14 @@ impl State {
         let start = start.ok_or_else(|| SimError::unknown(format!("branch {branch}")))?;
         let base = repo.merge_base(&start, head).unwrap_or_else(|| start.clone());
         let commits = repo.log(Some(&base), head, MOST_COMMITS)?;
+        let files = repo.count_changed(&base, head)?;
         let id = self.next_id("version");
         let now = Timestamp::now();
         let known = self.merge_request_mut(mr)?;
         known.commits.insert(head.to_owned());
         known.commits.extend(commits.into_iter().map(|commit| commit.sha));
-        known.versions.push(Version { id, head: head.to_owned(), base, start, created_at: now });
+        let head = head.to_owned();
+        known.versions.push(Version { id, head, base, start, files, created_at: now });
         known.updated_at = now;
         Ok(())
     }
@@ -271,8 +273,8 @@ impl State {
         oldrev: Option<&str>,
         changes: &Value,
     ) {
-        if let Ok(body) = payload::merge_request(self, mr, user, action, oldrev, changes) {
-            self.fire(mr.project, Trigger::MergeRequests, &body);
-        }
+        self.fire(mr.project, Trigger::MergeRequests, |state| {
+            payload::merge_request(state, mr, user, action, oldrev, changes)
+        });
     }
 }

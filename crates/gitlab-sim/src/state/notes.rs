@@ -150,9 +150,7 @@ impl State {
         let Some(note) = self.notes.get(&id) else { return };
         let (project, internal) = (note.merge_request.project, note.internal);
         let trigger = if internal { Trigger::ConfidentialNote } else { Trigger::Note };
-        if let Some(body) = payload::note(self, id, action) {
-            self.fire(project, trigger, &body);
-        }
+        self.fire(project, trigger, |state| payload::note(state, id, action));
     }
 }
 

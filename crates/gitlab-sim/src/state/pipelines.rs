@@ -84,9 +84,7 @@ impl State {
         pipeline.status = status;
         pipeline.updated_at = Timestamp::now();
         let project = pipeline.project;
-        if let Some(body) = payload::pipeline(self, id) {
-            self.fire(project, Trigger::Pipeline, &body);
-        }
+        self.fire(project, Trigger::Pipeline, |state| payload::pipeline(state, id));
     }
 
     /// Pipelines that the merge request lists: its own first, each group newest first.

@@ -95,14 +95,20 @@ fn block_end(lines: &[&str], start: usize) -> Option<usize> {
         Box::new(|line| line.trim_end_matches(' ') == "```")
     } else if first.trim_end_matches(' ') == ">>>" {
         Box::new(|line| line.trim_end_matches(' ') == ">>>")
-    } else if first.starts_with('<') && first.trim_end_matches(' ').ends_with('>') {
-        Box::new(|line| line.starts_with("</") && line.trim_end_matches(' ').ends_with('>'))
+    } else if is_tag(first, "<") && !first.starts_with("<!--") {
+        Box::new(|line| is_tag(line, "</"))
     } else {
         return None;
     };
     // At least one line lies between, except in a code block, where the info string will do.
     let from = start + if first.len() > 3 && first.starts_with("```") { 1 } else { 2 };
     (from..lines.len()).find(|at| ends(lines[*at]))
+}
+
+/// A line that is one tag and nothing else.
+fn is_tag(line: &str, opening: &str) -> bool {
+    let inner = line.trim_end_matches(' ').strip_prefix(opening).and_then(|l| l.strip_suffix('>'));
+    inner.is_some_and(|inner| !inner.is_empty() && !inner.contains('>'))
 }
 
 fn command(line: &str) -> Option<Command> {
@@ -191,5 +197,41 @@ impl State {
             _ => labels.extend(given),
         }
         self.set_labels(mr, user, labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands found and the text that stays, with line ends shown.
+    fn check(body: &str) -> String {
+        let (text, commands) = extract(body);
+        let names: Vec<String> = commands
+            .iter()
+            .map(|c| format!("/{} {}", c.name, c.args).trim_end().to_owned())
+            .collect();
+        format!("[{}] {}", names.join(", "), text.replace('\n', "⏎"))
+    }
+
+    #[test]
+    fn commands_are_found_only_where_gitlab_looks() {
+        let cases = [
+            "/close",
+            "text\n/CLOSE\r\nmore",
+            "/label ~one ~\"two words\"",
+            "/retest\n/closed\n /close\nsee /close",
+            "```\n/close\n```\n/reopen",
+            "```sh\n/close\n```",
+            "````\n/close\n````",
+            "````\nx\n```\n/close\n````",
+            "```\n/close",
+            ">>>\n/close\n>>>\n/reopen",
+            "<details>\n/close\n</details>\n/reopen",
+            "<!-- marker -->\n/close\n</details>",
+            "<b>x</b>\n/close\n</b>",
+        ];
+        let found: Vec<String> = cases.iter().map(|case| check(case)).collect();
+        insta::assert_snapshot!(found.join("\n"), @"");
     }
 }

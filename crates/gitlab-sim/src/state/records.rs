@@ -111,6 +111,8 @@ pub(crate) struct Version {
     pub(crate) base: String,
     /// Tip of the target branch then.
     pub(crate) start: String,
+    /// Number of changed files.
+    pub(crate) files: usize,
     pub(crate) created_at: Timestamp,
 }
 

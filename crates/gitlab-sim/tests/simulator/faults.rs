@@ -71,6 +71,20 @@ async fn a_late_request_lands_after_the_connection_closed() {
     assert_eq!(world.rows(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn git_meets_faults_too() {
+    let world = World::start().await;
+    let url = format!("{}.git", world.sim.project_url(world.project));
+    let url = url.replace("http://", &format!("http://x:{}@", world.token));
+    let dir = tempfile::tempdir().unwrap();
+    let list = || crate::world::git(dir.path(), &["ls-remote", &url]);
+    world.sim.fault(Fault::on(Route::Git, FaultKind::status(502)));
+    assert!(list().unwrap_err().contains("502"));
+    world.sim.fault(Fault::on(Route::Git, FaultKind::CloseBefore));
+    assert!(list().is_err());
+    assert!(list().unwrap().contains("refs/heads/main"));
+}
+
 #[tokio::test]
 async fn slow_answers_arrive_whole() {
     let world = World::start().await;

@@ -1,6 +1,6 @@
 //! Git over HTTP, and what the API says about a repository.
 
-use aldis_gitlab_sim::{Scope, Trigger};
+use aldis_gitlab_sim::{Options, Scope, Trigger};
 use serde_json::json;
 
 use crate::world::{World, git};
@@ -14,7 +14,8 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clones_and_fetches_a_commit_by_its_sha() {
-    let world = World::start().await;
+    let options = Options { base_path: "/gitlab".to_owned(), ..Options::default() };
+    let world = World::start_with(options).await;
     let (_, b) = world.feature();
     let dir = tempfile::tempdir().unwrap();
     let token = world.sim.create_token(world.bot, &[Scope::ReadRepository], None).unwrap();
@@ -80,6 +81,25 @@ async fn a_push_over_http_fires_the_hooks() {
     git(&copy, &["push", "-q", "origin", "a", "b", "c", "d"]).unwrap();
     assert_eq!(world.sim.held_deliveries().len(), 2);
     assert_eq!(world.sim.branch_head(world.project, "d").unwrap(), head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_negotiation_is_sent_compressed_and_understood() {
+    let world = World::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    git(dir.path(), &["clone", "-q", &world.clone_url(&world.token), "copy"]).unwrap();
+    let copy = dir.path().join("copy");
+    // Git compresses a request of more than 1 KB; forty unknown commits make it so.
+    for number in 0..40 {
+        git(&copy, &["commit", "-q", "--allow-empty", "-m", &number.to_string()]).unwrap();
+    }
+    let files = [("x", Some("x"))];
+    let head = world.alice().commit_and_push(world.project, "main", &files, "More").unwrap();
+    for version in ["protocol.version=0", "protocol.version=2"] {
+        git(&copy, &["-c", version, "fetch", "-q", "origin", "main"]).unwrap();
+        assert_eq!(git(&copy, &["rev-parse", "FETCH_HEAD"]).unwrap(), head);
+        git(&copy, &["update-ref", "-d", "refs/remotes/origin/main"]).unwrap();
+    }
 }
 
 #[tokio::test]

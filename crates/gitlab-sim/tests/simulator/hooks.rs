@@ -151,6 +151,32 @@ async fn held_deliveries_leave_in_the_order_a_test_wants() {
 }
 
 #[tokio::test]
+async fn a_seed_gives_the_same_order_again() {
+    let world = World::start().await;
+    world
+        .sim
+        .add_hook(world.project, "http://127.0.0.1:9/", Secret::None, &[Trigger::Push])
+        .unwrap();
+    let mut orders = Vec::new();
+    for round in 0..2 {
+        world.sim.hold_deliveries();
+        for number in 0..8 {
+            world.alice().push(world.project, &format!("b{round}{number}"), "main").unwrap();
+        }
+        let ids: Vec<_> = world.sim.held_deliveries().iter().map(|held| held.id).collect();
+        world.sim.release_deliveries(&Order::Shuffled(42)).unwrap();
+        world.sim.deliveries_idle().await;
+        let mut sent = world.sim.deliveries();
+        sent.retain(|delivery| ids.contains(&delivery.id));
+        sent.sort_by_key(|delivery| delivery.attempts[0].at);
+        let place = |id| ids.iter().position(|known| *known == id);
+        orders.push(sent.iter().map(|delivery| place(delivery.id)).collect::<Vec<_>>());
+    }
+    assert_eq!(orders[0], orders[1]);
+    assert!(!orders[0].is_sorted());
+}
+
+#[tokio::test]
 async fn a_dead_receiver_is_told_of_once() {
     let world = World::start().await;
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

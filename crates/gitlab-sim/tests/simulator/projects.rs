@@ -109,6 +109,65 @@ async fn merge_requests_are_found_by_branch_and_by_commit() {
 }
 
 #[tokio::test]
+async fn a_push_to_the_target_merges_and_an_empty_one_stays_open() {
+    let world = World::start().await;
+    let (mr, b) = world.feature();
+    world.alice().push(world.project, "empty", "main").unwrap();
+    let empty = world.alice().propose(world.project, "empty", "Nothing yet").unwrap();
+    world.alice().push(world.project, "main", &b).unwrap();
+    assert_eq!(world.sim.merge_request_page(mr).unwrap().state, "merged");
+    assert_eq!(world.sim.merge_request_page(empty).unwrap().state, "opened");
+}
+
+#[tokio::test]
+async fn a_merge_request_outlives_its_fork() {
+    let world = World::start().await;
+    let fork = world.sim.fork(world.project, world.bot).unwrap();
+    let files = [("x", Some("x"))];
+    world.sim.by(world.bot).commit_and_push(fork, "feature", &files, "Add x").unwrap();
+    let new = aldis_gitlab_sim::NewMergeRequest {
+        source_project: fork,
+        source_branch: "feature".to_owned(),
+        project: world.project,
+        target_branch: "main".to_owned(),
+        title: "Add x".to_owned(),
+    };
+    let mr = world.sim.by(world.bot).open_merge_request(new).unwrap();
+    world.sim.delete_project(fork).unwrap();
+    world.sim.hold_deliveries();
+    let all = aldis_gitlab_sim::Trigger::ALL;
+    let none = aldis_gitlab_sim::Secret::None;
+    world.sim.add_hook(world.project, "http://127.0.0.1:9/", none, all).unwrap();
+    world.alice().close(mr).unwrap();
+    let held = world.sim.held_deliveries();
+    let body: serde_json::Value = serde_json::from_slice(&held[0].body).unwrap();
+    assert_eq!(body["object_attributes"]["source"], json!(null));
+    assert!(body["object_attributes"]["last_commit"]["id"].is_string());
+    let path = format!("projects/{}/merge_requests/1", world.project);
+    assert_eq!(world.get(&format!("{path}/diffs")).await.1[0]["new_path"], "x");
+}
+
+#[tokio::test]
+async fn stopping_or_dropping_closes_the_door() {
+    for drop_it in [false, true] {
+        let world = World::start().await;
+        let url = world.sim.url().to_owned();
+        assert!(world.http.get(&url).send().await.is_ok());
+        if drop_it {
+            drop(world.sim);
+        } else {
+            world.sim.stop().await;
+        }
+        let gone = async {
+            while world.http.get(&url).send().await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn roles_are_told_with_gitlabs_numbers() {
     let world = World::start().await;
     let member = |id| format!("projects/{}/members/all/{id}", world.project);

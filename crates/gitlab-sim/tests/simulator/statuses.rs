@@ -18,7 +18,7 @@ async fn transitions_follow_the_state_machine() {
                 world.status(&world.a, json!({ "state": from, "name": name })).await;
             }
             let answer = world.status(&world.a, json!({ "state": to, "name": name })).await;
-            let event = answer.split(":").find_map(|part| part.split_once(" from"));
+            let event = answer.split(':').find_map(|part| part.split_once(" from"));
             let event = event.map_or("-", |(event, _)| event);
             table.push_str(&format!(" {} {event:7}", &answer[..3]));
         }
@@ -39,7 +39,7 @@ async fn a_refused_transition_changes_nothing() {
     world.status(&world.a, running).await;
     let again = json!({ "state": "running", "name": "t", "description": "second" });
     let refused = world.status(&world.a, again).await;
-    assert!(refused.contains(r#"Cannot transition status via :run from :running"#), "{refused}");
+    assert!(refused.contains("Cannot transition status via :run from :running"), "{refused}");
     let views = world.sim.pipeline_views(world.project, &world.a);
     insta::assert_snapshot!(views[0], @r#"
     main A: running (external)

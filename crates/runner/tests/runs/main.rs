@@ -8,3 +8,4 @@ mod limits;
 mod sources;
 mod steps;
 mod support;
+mod zz_kill;

@@ -39,7 +39,8 @@ pub(crate) struct RunView {
     project: Link,
     project_runs: String,
     commit: Link,
-    git_ref: String,
+    /// Where the commit was fetched, if no change says so.
+    git_ref: Option<String>,
     environment: Option<String>,
     trust: &'static str,
     round: u32,
@@ -92,6 +93,8 @@ struct LogView {
     steps: String,
     /// Output is kept for some days only.
     gone: bool,
+    /// The step that wrote last.
+    current: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,7 +179,7 @@ fn view(
         project: names.project(run.project),
         project_runs: format!("/?project={}", run.project),
         commit: names.commit(run.project, &run.sha),
-        git_ref: words::short_ref(&run.git_ref).to_owned(),
+        git_ref: git_ref(run),
         environment: run.environment.clone(),
         trust: words::trust(run.trust),
         round: run.round,
@@ -188,7 +191,7 @@ fn view(
         needs,
         cancel: cancel(run),
         attempts: attempts(run, epoch, now),
-        steps: report::steps(&run.steps, report),
+        steps: report::steps(&run.steps, report, log.current.filter(|_| finished.is_none())),
         report: ReportView::new(report),
         log,
     }
@@ -216,6 +219,13 @@ fn cancel(run: &RunPage) -> Option<String> {
 
 fn wanted_by(key: &aldis_domain::id::ChangeKey, wants: bool) -> WantedBy {
     WantedBy { link: Link::new(Names::change(key), Some(links::change(key))), left: !wants }
+}
+
+fn git_ref(run: &RunPage) -> Option<String> {
+    let name = words::short_ref(&run.git_ref);
+    let told = name.starts_with("refs/merge-requests/")
+        || run.changes.keys().any(|key| Names::change(key) == name);
+    (!told).then(|| name.to_owned())
 }
 
 fn delivery_name(stream: &str) -> String {
@@ -273,6 +283,7 @@ async fn log(store: &Store, run: &RunPage, epoch: Option<u64>) -> Result<LogView
         open: is_open,
         download: (!rows.is_empty()).then(|| format!("{base}/log.txt?epoch={epoch}")),
         live: live.then(|| format!("{base}/log{}", after.unwrap_or_default())),
+        current: rows.back().map(|row| row.step),
         gone: rows.is_empty() && run.finished.is_some(),
         rows: with_steps(rows, &run.steps),
         steps,

@@ -1,12 +1,14 @@
 //! A store with events, and the pages over it.
 
+use std::time::Duration;
+
 use actix_web::body::to_bytes;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::{App, test};
 use aldis_domain::event::Event;
 use aldis_domain::id::RunId;
-use aldis_store::{Answer, Append, Expected, LogChunk, Meta, NewEvent, Store};
+use aldis_store::{Clock, Answer, Append, Expected, LogChunk, Meta, NewEvent, Store};
 use aldis_web::{Projector, State, configure};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -17,6 +19,7 @@ pub(crate) const TOKEN: &str = "a-bootstrap-token";
 
 pub(crate) struct Site {
     pub(crate) store: Store,
+    pub(crate) clock: Clock,
     pub(crate) settings: aldis_web::Settings,
     _dir: TempDir,
 }
@@ -39,14 +42,19 @@ impl Answered {
         let mut text = String::new();
         for (i, piece) in main.split('<').enumerate() {
             let (tag, words) = if i == 0 { ("", piece) } else { piece.split_once('>').unwrap() };
-            let block = ["/tr", "/p", "/h", "/li", "/section", "/dd", "/pre", "/thead"];
+            let block = ["/tr", "/p", "/h", "/li", "/section", "/dd", "pre", "/pre", "/thead", "/div"];
             if block.iter().any(|b| tag.starts_with(b)) {
                 text.push('\n');
-            } else if tag.starts_with("td") || tag.starts_with("th") {
+            } else if tag.starts_with("td") || tag == "th" {
                 text.push_str(" | ");
+            } else if tag == "/dt" {
+                text.push_str(": ");
+            } else if tag == "/a" {
+                text.push(' ');
             }
             text.push_str(words);
         }
+        let text = text.replace("&lt;", "<").replace("&#39;", "'");
         let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
         lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
@@ -55,13 +63,18 @@ impl Answered {
 impl Site {
     pub(crate) async fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let store = Store::open(&aldis_store::Settings::in_dir(dir.path())).await.unwrap();
+        let clock = Clock::manual();
+        // What has not happened yet is always said to be "just now", however slow a test is.
+        clock.advance(Duration::from_secs(3600));
+        let settings =
+            aldis_store::Settings { clock: clock.clone(), ..aldis_store::Settings::in_dir(dir.path()) };
+        let store = Store::open(&settings).await.unwrap();
         let settings = aldis_web::Settings {
             base_url: None,
             listen_is_loopback: true,
             bootstrap_token: SecretString::from(TOKEN),
         };
-        Self { store, settings, _dir: dir }
+        Self { store, clock, settings, _dir: dir }
     }
 
     pub(crate) async fn append(&self, stream: &str, events: Vec<Event>) {
@@ -228,6 +241,7 @@ pub(crate) async fn story(site: &Site) -> RunId {
         ],
     )
     .await;
+    site.clock.advance(Duration::from_secs(32));
     let report = json!({
         "steps": [
             {"name": "build", "result": "passed", "exit": 0, "millis": 21_000},

@@ -104,8 +104,9 @@ pub(crate) fn labels(project: ProjectId, labels: &[String]) -> Value {
 }
 
 pub(super) fn merge_request_block(state: &State, mr: &MergeRequest) -> Value {
-    let source = state.projects.get(&mr.source_project);
-    let tip = source.and_then(|project| project.repo.commit_at(mr.head()).ok());
+    // The target has the commit too, also when the fork is gone.
+    let target = state.projects.get(&mr.project);
+    let tip = target.and_then(|project| project.repo.commit_at(mr.head()).ok());
     let web = state.project_url(mr.project);
     let state_id = match mr.state {
         "opened" => 1,

@@ -57,19 +57,26 @@ struct ResourceView {
 }
 
 /// The steps with their results; before the run has told them, as the config file has them.
-pub(super) fn steps(planned: &[String], report: &Report) -> Vec<StepView> {
-    if report.steps.is_empty() {
-        return planned.iter().map(|name| step(name, None)).collect();
+pub(super) fn steps(planned: &[String], report: &Report, current: Option<u32>) -> Vec<StepView> {
+    if !report.steps.is_empty() {
+        return report.steps.iter().map(told).collect();
     }
-    report.steps.iter().map(|told| step(&told.name, Some(told))).collect()
+    let current = current.and_then(|step| usize::try_from(step).ok());
+    let step = |(index, name): (usize, &String)| StepView {
+        name: name.clone(),
+        badge: words::planned_step_badge(index, current),
+        took: None,
+        exit: None,
+    };
+    planned.iter().enumerate().map(step).collect()
 }
 
-fn step(name: &str, told: Option<&StepReport>) -> StepView {
+fn told(step: &StepReport) -> StepView {
     StepView {
-        name: name.to_owned(),
-        badge: words::step_badge(told.map(|step| step.result)),
-        took: told.filter(|step| step.millis > 0).map(|step| text::duration(step.millis)),
-        exit: told.and_then(|step| step.exit).filter(|code| *code != 0),
+        name: step.name.clone(),
+        badge: words::step_badge(step.result),
+        took: (step.millis > 0).then(|| text::duration(step.millis)),
+        exit: step.exit.filter(|code| *code != 0),
     }
 }
 
