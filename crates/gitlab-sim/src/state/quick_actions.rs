@@ -211,7 +211,8 @@ mod tests {
             .iter()
             .map(|c| format!("/{} {}", c.name, c.args).trim_end().to_owned())
             .collect();
-        format!("[{}] {}", names.join(", "), text.replace('\n', "⏎"))
+        let text = text.replace('\n', "⏎");
+        format!("[{}] {text}", names.join(", ")).trim_end().to_owned()
     }
 
     #[test]
@@ -232,6 +233,20 @@ mod tests {
             "<b>x</b>\n/close\n</b>",
         ];
         let found: Vec<String> = cases.iter().map(|case| check(case)).collect();
-        insta::assert_snapshot!(found.join("\n"), @"");
+        insta::assert_snapshot!(found.join("\n"), @r#"
+        [/close]
+        [/close] text⏎more
+        [/label ~one ~"two words"]
+        [] /retest⏎/closed⏎ /close⏎see /close
+        [/reopen] ```⏎/close⏎```
+        [] ```sh⏎/close⏎```
+        [/close] ````⏎````
+        [/close] ````⏎x⏎```⏎````
+        [/close] ```
+        [/reopen] >>>⏎/close⏎>>>
+        [/reopen] <details>⏎/close⏎</details>
+        [/close] <!-- marker -->⏎</details>
+        [/close] <b>x</b>⏎</b>
+        "#);
     }
 }
