@@ -4,6 +4,7 @@
 //! in [`Runner::run`]. Hints only shorten the wait: without them every slot looks by itself.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +140,14 @@ impl<D: Dispatcher> Runner<D> {
 }
 
 fn lock(dir: &std::path::Path) -> Result<File, String> {
-    let file = File::create(dir.join("runner.lock")).map_err(|error| error.to_string())?;
+    // Nobody else may open it: whoever can, can lock it.
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(dir.join("runner.lock"))
+        .map_err(|error| error.to_string())?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| "another runner works in it; give each its own ALDIS_DATA_DIR".to_owned())?;
     Ok(file)

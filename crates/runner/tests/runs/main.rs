@@ -8,4 +8,3 @@ mod limits;
 mod sources;
 mod steps;
 mod support;
-mod zz_kill;
