@@ -205,22 +205,11 @@ impl Simulator {
     /// Waits until no delivery is queued or on its way and no request lands late any more.
     /// Held deliveries are not waited for.
     pub async fn deliveries_idle(&self) {
-        self.until(|state| state.outgoing.is_empty() && state.sending == 0 && state.landing == 0)
-            .await;
-    }
-
-    /// Waits until the state is so. Checks again after every delivery and API call.
-    pub(crate) async fn until(&self, is_so: impl Fn(&State) -> bool) {
-        let mut changed = self.lock().watch();
-        loop {
-            changed.borrow_and_update();
-            if is_so(&self.lock()) {
-                return;
-            }
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
+        self.wait_until(|sim| {
+            let state = sim.lock();
+            state.outgoing.is_empty() && state.sending == 0 && state.landing == 0
+        })
+        .await;
     }
 
     /// Arms a fault for requests to come. The oldest that fits strikes first.

@@ -25,8 +25,19 @@ impl Simulator {
 
     /// Waits until an endpoint has been called at least this often since the start.
     pub async fn wait_for_calls(&self, route: Route, count: usize) {
-        self.until(|state| state.calls.iter().filter(|call| call.route == route).count() >= count)
-            .await;
+        self.wait_until(|sim| sim.count(route) >= count).await;
+    }
+
+    /// Waits until the instance is so. Looks again after every API call and delivery; put a
+    /// time limit around it.
+    pub async fn wait_until(&self, is_so: impl Fn(&Self) -> bool) {
+        let mut changed = self.lock().watch();
+        loop {
+            changed.borrow_and_update();
+            if is_so(self) || changed.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The commit at the tip of a branch.

@@ -131,3 +131,18 @@ async fn jobs_list_only_real_ci_jobs() {
     assert_eq!(jobs[0]["name"], "unit");
     assert_eq!(world.get(&path).await.1["status"], "failed");
 }
+
+#[tokio::test]
+async fn a_test_waits_for_what_a_person_would_see() {
+    let world = World::start().await;
+    let (mr, b) = world.feature();
+    let is_green = |sim: &aldis_gitlab_sim::Simulator| {
+        let page = sim.merge_request_page(mr).unwrap();
+        page.pipeline.is_some_and(|pipeline| pipeline.status == JobState::Success)
+    };
+    let post = async {
+        world.status(&b, json!({ "state": "running", "ref": "feature" })).await;
+        world.status(&b, json!({ "state": "success", "ref": "feature" })).await;
+    };
+    tokio::join!(world.sim.wait_until(is_green), post);
+}
