@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use aldis_domain::config::Executor;
 use aldis_gitlab::hook::{Secrets, SigningKey};
+use aldis_store::Failpoint;
 use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub slots: u16,
     /// Opens the pages; `None`: made at the first start and kept, sealed.
     pub bootstrap_token: Option<SecretString>,
+    /// For tests of what survives a kill; `ALDIS_FAILPOINT`, not in the table.
+    pub failpoint: Option<Failpoint>,
 }
 
 /// How GitLab is reached.
@@ -139,6 +142,12 @@ impl Settings {
             executor: executor(lookup)?,
             slots: parsed(lookup, "ALDIS_SLOTS", "a number from 1 to 1000")?.unwrap_or(2),
             bootstrap_token: get("ALDIS_BOOTSTRAP_TOKEN")?.map(SecretString::from),
+            failpoint: match get("ALDIS_FAILPOINT")? {
+                Some(text) => {
+                    Some(text.parse().map_err(|e| anyhow::anyhow!("ALDIS_FAILPOINT: {e}"))?)
+                }
+                None => None,
+            },
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clock::Clock;
+use crate::failpoint::Failpoint;
 
 /// What [`crate::Store::open`] needs to know.
 #[derive(Debug, Clone)]
@@ -13,11 +14,13 @@ pub struct Settings {
     /// only. `None`: `secret.key` in the data directory, made at need.
     pub key_file: Option<PathBuf>,
     pub clock: Clock,
+    /// For tests of what survives a kill. `None` in earnest.
+    pub failpoint: Option<Failpoint>,
 }
 
 impl Settings {
     /// The store in `dir` with everything as usual.
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), key_file: None, clock: Clock::system() }
+        Self { dir: dir.into(), key_file: None, clock: Clock::system(), failpoint: None }
     }
 }

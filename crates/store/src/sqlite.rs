@@ -70,7 +70,11 @@ impl Sqlite {
         let (positions, _) = watch::channel(head.position);
         let clock = settings.clock.clone();
         let bells = watch::Sender::default();
-        let told = Told { positions: positions.clone(), bells: bells.clone() };
+        let told = Told {
+            positions: positions.clone(),
+            bells: bells.clone(),
+            failpoint: settings.failpoint.clone(),
+        };
         let writer = Writer::start(connection, options.clone(), clock.clone(), told, lock).await?;
         Ok(Self {
             readers: pool(options),

@@ -219,5 +219,6 @@ fn settings(
         executor,
         slots: 2,
         bootstrap_token: None,
+        failpoint: None,
     }
 }

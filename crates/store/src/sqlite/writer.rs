@@ -21,8 +21,9 @@ use super::Result;
 use super::read;
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
-use crate::envelope::{Head, Position};
+use crate::envelope::{Envelope, Head, Position};
 use crate::error::StoreError;
+use crate::failpoint::{Failpoint, Moment};
 use crate::sql;
 use crate::work::Bells;
 
@@ -154,6 +155,15 @@ impl Writer {
 pub(super) struct Told {
     pub(super) positions: watch::Sender<Position>,
     pub(super) bells: watch::Sender<Bells>,
+    pub(super) failpoint: Option<Failpoint>,
+}
+
+impl Told {
+    fn strike(&self, moment: Moment, events: &[Envelope]) {
+        if let Some(failpoint) = &self.failpoint {
+            failpoint.strike(moment, events);
+        }
+    }
 }
 
 struct Task {
@@ -244,10 +254,15 @@ impl Task {
             write.run(&mut tx, now).await?;
         }
         let mut head = self.head;
+        let mut events = Vec::new();
         if !group.appends.is_empty() {
-            head = append::run(&mut tx, &mut group.appends, self.head, now).await?;
+            let judgement = append::run(&mut tx, &mut group.appends, self.head, now).await?;
+            head = judgement.head;
+            events = judgement.events;
         }
+        self.told.strike(Moment::Before, &events);
         tx.commit().await?;
+        self.told.strike(Moment::After, &events);
         if head != self.head {
             self.head = head;
             self.told.positions.send_replace(head.position);

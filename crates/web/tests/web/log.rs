@@ -12,7 +12,16 @@ async fn the_live_log_ends_with_the_run() {
     let stream = site.get(&format!("/runs/{run}/log")).await;
     assert_eq!(stream.header("content-type"), "text/event-stream");
     assert_eq!(stream.header("content-encoding"), "identity");
-    insta::assert_snapshot!(stream.body, @"");
+    insta::assert_snapshot!(stream.body, @r#"
+    retry: 2000
+
+    event: rows
+    id: 5.3
+    data: {"rows":[{"number":1,"step":0,"spans":[{"t":"compiling "},{"c":"ink2","t":"api"}]},{"number":2,"step":0,"spans":[{"t":"warning: <unused>"}]},{"number":3,"step":1,"spans":[{"t":"test it_adds … "},{"c":"bold ink1","t":"FAILED"}]}],"open":null}
+
+    event: done
+    data: {"class":"bad","icon":"✗","word":"failed"}
+    "#);
 }
 
 #[tokio::test]
@@ -28,7 +37,16 @@ async fn who_comes_back_gets_what_was_missed() {
     };
     // In the middle of a line: it comes whole.
     let rest = site.send(ask(&path, "5.1")).await.body;
-    insta::assert_snapshot!(rest, @"");
+    insta::assert_snapshot!(rest, @r#"
+    retry: 2000
+
+    event: rows
+    id: 5.3
+    data: {"rows":[{"number":2,"step":0,"spans":[{"t":"warning: <unused>"}]},{"number":3,"step":1,"spans":[{"t":"test it_adds … "},{"c":"bold ink1","t":"FAILED"}]}],"open":null}
+
+    event: done
+    data: {"class":"bad","icon":"✗","word":"failed"}
+    "#);
     let end = site.send(ask(&path, "5.3")).await.body;
     assert!(!end.contains("event: rows") && end.contains("event: done"), "{end}");
     // What the browser remembers is newer than the page's address.

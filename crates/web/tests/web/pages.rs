@@ -11,7 +11,17 @@ async fn an_empty_house_says_what_to_do_next() {
     let mut site = Site::new().await;
     let page = site.get("/").await;
     assert_eq!(page.status, 200);
-    insta::assert_snapshot!(page.text(), @"");
+    insta::assert_snapshot!(page.text(), @r"
+    Runs and deliveries
+    Runs
+    Nothing has run yet.
+    Deliveries
+    GitLab has sent nothing yet. To begin:
+    In the GitLab project, open Settings → Webhooks and add this URL: http://localhost:8080/api/webhooks/gitlab
+    Give it the secret token that Aldis was started with, and tick push, tag push, merge request, comment and pipeline events.
+    Commit an .aldis.yml to the project and push. The delivery appears here within a second.
+    The URL is the one you see this page by. If GitLab reaches this server by another, set ALDIS_BASE_URL.
+    ");
     site.settings.base_url = Some("http://localhost:9999/".parse().unwrap());
     let page = site.get("/").await;
     assert!(
@@ -24,7 +34,23 @@ async fn an_empty_house_says_what_to_do_next() {
 async fn the_first_page_lists_what_came_and_what_ran() {
     let site = Site::new().await;
     story(&site).await;
-    insta::assert_snapshot!(site.get("/").await.text(), @"");
+    insta::assert_snapshot!(site.get("/").await.text(), @r"
+    Runs and deliveries
+    Runs
+    | State | Stack | For | Result | When
+    | ✗ failed
+    | api
+    | group/app !7 aaaaaaaa
+    | 1 failed of 120 tests; +1 ~0 −1
+    | just now · 32 s
+    Deliveries
+    | Outcome | What | Project | Decision | When
+    | ✓ runs
+    | !7 got new commits
+    | group/app !7
+    | 1 of 2 stacks runs
+    | just now
+    ");
     let other = site.get("/?project=1.43").await;
     assert!(other.text().contains("Nothing has run yet"), "{}", other.text());
     assert!(site.get("/?project=1.42").await.body.contains("https://gitlab.example/group/app"));
@@ -35,7 +61,40 @@ async fn a_run_says_why_it_ran_and_what_came_of_it() {
     let site = Site::new().await;
     let run = story(&site).await;
     let page = site.get(&format!("/runs/{run}")).await;
-    insta::assert_snapshot!(page.text(), @"");
+    insta::assert_snapshot!(page.text(), @r"
+    ✗ failed
+    api
+    1 failed of 120 tests; +1 ~0 −1
+    !7 ·
+    commit aaaaaaaa ·
+    just now · took 32 s
+    Why it ran
+    api/main.rs changed, which matches api/**.
+    Asked by: delivery shared-d1
+    Author: member of the project
+    Tests
+    1 failed of 120 tests, 2 skipped, in 8 s.
+    api::it_adds
+    left: 4, right: 5
+    Plan +1 ~0 −1
+    plan.json
+    replace aws_instance.web[0]
+    ami: a → b
+    Steps
+    build ✓ passed 21 s
+    test ✗ failed exit code 101 9 s
+    Remarks
+    memory was not limited: no cgroup here
+    Attempts
+    host/1 just now, ended
+    Log
+    Download as text
+    build
+    1 compiling api
+    2 warning: <unused>
+    test
+    3 test it_adds … FAILED
+    ");
     assert!(page.body.contains("<title>failed: api · Aldis</title>"));
     assert!(page.body.contains("href=\"/deliveries/shared-d1\""));
     assert!(page.body.contains("href=\"/changes/mr-1.42-7\""));
@@ -55,7 +114,30 @@ async fn a_running_run_goes_on_by_itself_or_by_reloading() {
     site.log(&run, 9, &[(1, 0, "second try\nhalf a l")]).await;
     // Not projected: the page makes do with the run's own stream.
     let page = site.get(&format!("/runs/{run}")).await;
-    insta::assert_snapshot!(page.text(), @"");
+    insta::assert_snapshot!(page.text(), @r"
+    ▶ running
+    api
+    On b/1.
+    !7 ·
+    commit aaaaaaaa ·
+    just now
+    Why it ran
+    api/main.rs changed, which matches api/**.
+    Asked by: delivery shared-d1
+    Author: member of the project
+    Steps
+    build ▶ running
+    test ⋯ not run
+    Attempts
+    a/1 just now, the runner was lost · its log
+    b/1 just now, running (its log is below)
+    Log
+    The log goes on while the run does. Reload this page to see more of it.
+    Download as text
+    build
+    1 second try
+    2 half a l
+    ");
     assert!(page.body.contains(&format!("data-live=\"/runs/{run}/log?after=9.1\"")));
     assert!(page.body.contains("data-open"));
     assert!(page.body.contains("<noscript>"));
@@ -94,7 +176,29 @@ async fn a_long_log_shows_its_end_and_keeps_its_numbers() {
 async fn a_delivery_tells_what_was_decided_per_stack() {
     let site = Site::new().await;
     story(&site).await;
-    insta::assert_snapshot!(site.get("/deliveries/shared-d1").await.text(), @"");
+    insta::assert_snapshot!(site.get("/deliveries/shared-d1").await.text(), @r"
+    ✓ runs
+    !7 got new commits
+    Every stack was decided on; see below.
+    group/app · by user 3 ·
+    just now · decided after 0 ms
+    !7 at aaaaaaaa
+    | Stack | Decision | Why
+    | api
+    | ✗ failed
+    | api/main.rs changed, which matches api/**
+    | web
+    | – does not run
+    | none of the 3 changed files matches web/**
+    The delivery
+    GitLab event: Merge Request Hook
+    Hook: shared
+    Verified by: secret token
+    Webhook id: d1
+    Sent from: 10.1.2.3
+    Size: 5120 bytes
+    Payload (SHA-256): abababababababababababababababababababababababababababababababab
+    ");
 }
 
 #[tokio::test]
@@ -108,8 +212,30 @@ async fn refused_and_unread_deliveries_say_what_to_do() {
     site.append("delivery-shared-q1", vec![Event::DeliveryQuarantined(fact(unread, json!({})))])
         .await;
     site.project().await;
-    insta::assert_snapshot!(site.get("/deliveries/refused-1").await.text(), @"");
-    insta::assert_snapshot!(site.get("/deliveries/shared-q1").await.text(), @"");
+    insta::assert_snapshot!(site.get("/deliveries/refused-1").await.text(), @r"
+    ✗ refused
+    Push Hook
+    Its secret token is another one. Set the webhook's secret token in GitLab to the one Aldis was given. This happened 12 times.
+    just now
+    The delivery
+    GitLab event: Push Hook
+    Hook: shared
+    Verified by: not authentic
+    Sent from: 10.9.9.9
+    ");
+    insta::assert_snapshot!(site.get("/deliveries/shared-q1").await.text(), @r"
+    ! not understood
+    Push Hook
+    It is authentic and kept, but could not be read: line 1, column 4: no project
+    just now
+    The delivery
+    GitLab event: Push Hook
+    Hook: shared
+    Verified by: secret token
+    Webhook id: q1
+    Size: 12 bytes
+    Payload (SHA-256): ab
+    ");
 }
 
 #[tokio::test]
@@ -132,7 +258,26 @@ async fn a_change_shows_its_plans_newest_first() {
     .await;
     site.project().await;
     let page = site.get("/changes/mr-1.42-7").await;
-    insta::assert_snapshot!(page.text(), @"");
+    insta::assert_snapshot!(page.text(), @r"
+    !7
+    group/app · fix → main · head aaaaaaaa · open in GitLab
+    Plan for bbbbbbbb just now
+    The config file cannot be used:
+    3:5 unknown key `stpes`
+    which files changed is not known · config from main · from a fork
+    Plan for aaaaaaaa just now
+    Stacks run.
+    | Stack | Decision | Why
+    | api
+    | ✗ failed
+    | api/main.rs changed, which matches api/**
+    | web
+    | – does not run
+    | none of the 3 changed files matches web/**
+    3 changed files · config from aaaaaaaa…
+    Commands
+    /retest by user 3, just now: refused, commands need the Developer role
+    ");
     assert!(page.body.contains("https://gitlab.example/group/app/-/merge_requests/7"));
     assert!(page.body.contains(&format!("/runs/{run}")));
 }

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, test};
 use aldis_domain::event::Event;
 use aldis_domain::id::RunId;
-use aldis_store::{Clock, Answer, Append, Expected, LogChunk, Meta, NewEvent, Store};
+use aldis_store::{Answer, Append, Clock, Expected, LogChunk, Meta, NewEvent, Store};
 use aldis_web::{Projector, State, configure};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -42,7 +42,8 @@ impl Answered {
         let mut text = String::new();
         for (i, piece) in main.split('<').enumerate() {
             let (tag, words) = if i == 0 { ("", piece) } else { piece.split_once('>').unwrap() };
-            let block = ["/tr", "/p", "/h", "/li", "/section", "/dd", "pre", "/pre", "/thead", "/div"];
+            let block =
+                ["/tr", "/p", "/h", "/li", "/section", "/dd", "pre", "/pre", "/thead", "/div"];
             if block.iter().any(|b| tag.starts_with(b)) {
                 text.push('\n');
             } else if tag.starts_with("td") || tag == "th" {
@@ -54,7 +55,7 @@ impl Answered {
             }
             text.push_str(words);
         }
-        let text = text.replace("&lt;", "<").replace("&#39;", "'");
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'");
         let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
         lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
@@ -66,8 +67,10 @@ impl Site {
         let clock = Clock::manual();
         // What has not happened yet is always said to be "just now", however slow a test is.
         clock.advance(Duration::from_secs(3600));
-        let settings =
-            aldis_store::Settings { clock: clock.clone(), ..aldis_store::Settings::in_dir(dir.path()) };
+        let settings = aldis_store::Settings {
+            clock: clock.clone(),
+            ..aldis_store::Settings::in_dir(dir.path())
+        };
         let store = Store::open(&settings).await.unwrap();
         let settings = aldis_web::Settings {
             base_url: None,

@@ -19,13 +19,13 @@ use crate::work::WorkKey;
 
 type Bound = Query<'static, Sqlite, SqliteArguments>;
 
-/// Judges and writes; leaves the answers with the appends. Returns the head after the commit.
+/// Judges and writes; leaves the answers with the appends. Returns what is written.
 pub(super) async fn run(
     db: &mut SqliteConnection,
     appends: &mut [WaitingAppend],
     head: Head,
     now: Now,
-) -> Result<Head> {
+) -> Result<Judgement> {
     let facts = facts(db, appends).await?;
     let mut judgement = Judgement::new(facts, head, now.lease, now.wall);
     for waiting in appends.iter_mut() {
@@ -47,7 +47,7 @@ pub(super) async fn run(
             .execute(db)
             .await?;
     }
-    Ok(judgement.head)
+    Ok(judgement)
 }
 
 async fn facts(db: &mut SqliteConnection, appends: &[WaitingAppend]) -> Result<Facts> {
