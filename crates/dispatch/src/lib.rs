@@ -24,7 +24,7 @@ pub use assignment::GitAccess;
 /// Lease of a test run. A runner that is not heard of for so long is given up.
 pub const LEASE: Duration = Duration::from_secs(45);
 /// Lease of a tracked run: nobody may deploy twice, so it is given up late.
-pub const TRACKED_LEASE: Duration = Duration::from_secs(600);
+pub const TRACKED_LEASE: Duration = Duration::from_mins(10);
 /// How often a cancel is looked for when no hint comes.
 const CANCEL_LOOK: Duration = Duration::from_secs(10);
 
@@ -155,9 +155,8 @@ impl Dispatcher for Dispatch {
 
     async fn finish(&self, finish: Finish) -> Result<(), DispatchError> {
         match self.end(&finish).await {
-            Ok(_) => Ok(()),
-            // Told twice: the first answer was lost on the way.
-            Err(Trouble::Rejected(Rejection::Over)) => Ok(()),
+            // `Over`: told twice, the first answer was lost on the way.
+            Ok(_) | Err(Trouble::Rejected(Rejection::Over)) => Ok(()),
             Err(trouble) => Err(trouble.into()),
         }
     }

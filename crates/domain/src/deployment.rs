@@ -41,7 +41,7 @@ impl Fold for Deployment {
     fn apply(&mut self, event: &Event) {
         match event {
             Event::EnvironmentConfirmed(confirmed) => {
-                self.environment = Some(confirmed.environment)
+                self.environment = Some(confirmed.environment);
             }
             Event::DeploymentIntended(intended) => self.in_doubt = Some(intended.state),
             Event::DeploymentConfirmed(confirmed) => {

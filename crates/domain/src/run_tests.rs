@@ -29,7 +29,9 @@ fn play(tracked: bool, commands: Vec<RunCommand>) -> String {
     for command in commands {
         story.push(match decide(&run, command) {
             Ok(events) => {
-                events.iter().for_each(|event| run.apply(event));
+                for event in &events {
+                    run.apply(event);
+                }
                 events.iter().map(tell).collect::<Vec<_>>().join(", ")
             }
             Err(no) => format!("no: {no}"),

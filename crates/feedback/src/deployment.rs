@@ -54,7 +54,7 @@ impl Feedback {
                 }
                 Next::Create { state } => self.write_deployment(&target, None, state).await?,
                 Next::Update { id, state } => {
-                    self.write_deployment(&target, Some(id), state).await?
+                    self.write_deployment(&target, Some(id), state).await?;
                 }
                 Next::Rest => return Ok(Release::Done),
             }
@@ -67,32 +67,29 @@ impl Feedback {
         let wanted = &target.deploys.environment;
         let environments = self.gitlab.project(target.request.project.id).environments();
         let known = environments.by_name(&wanted.name).await?;
-        let environment = match known {
-            Some(environment) => environment,
-            None => {
-                let made = environments
-                    .create(&wanted.name, wanted.url.as_deref(), wanted.tier.map(to_gitlab))
-                    .await;
-                match made {
-                    Ok(environment) => environment,
-                    Err(error) => match failure(error) {
-                        Failure::Refused(class, message) => {
-                            // Somebody else may have made it just now.
-                            if let Some(environment) = environments.by_name(&wanted.name).await? {
-                                environment
-                            } else {
-                                let refused = DeploymentRefused { class: Some(class), message };
-                                return Ok(self
-                                    .tell(target.claimed, &target.stream, refused)
-                                    .await?);
-                            }
+        let environment = if let Some(environment) = known { environment } else {
+            let made = environments
+                .create(&wanted.name, wanted.url.as_deref(), wanted.tier.map(to_gitlab))
+                .await;
+            match made {
+                Ok(environment) => environment,
+                Err(error) => match failure(error) {
+                    Failure::Refused(class, message) => {
+                        // Somebody else may have made it just now.
+                        if let Some(environment) = environments.by_name(&wanted.name).await? {
+                            environment
+                        } else {
+                            let refused = DeploymentRefused { class: Some(class), message };
+                            return Ok(self
+                                .tell(target.claimed, &target.stream, refused)
+                                .await?);
                         }
-                        Failure::NotDone(error) | Failure::InDoubt(error) => {
-                            return Err(error.into());
-                        }
-                        Failure::Differs => return Err(FeedbackError::HeldUp),
-                    },
-                }
+                    }
+                    Failure::NotDone(error) | Failure::InDoubt(error) => {
+                        return Err(error.into());
+                    }
+                    Failure::Differs => return Err(FeedbackError::HeldUp),
+                },
             }
         };
         let confirmed = EnvironmentConfirmed { environment: environment.id };
@@ -112,18 +109,15 @@ impl Feedback {
             return Err(FeedbackError::HeldUp);
         }
         let deployments = self.gitlab.project(target.request.project.id).deployments();
-        let answer = match id {
-            Some(id) => deployments.update(id, status(state)).await,
-            None => {
-                let post = DeploymentPost {
-                    environment: &target.deploys.environment.name,
-                    sha: target.request.sha.as_str(),
-                    ref_: &target.deploys.branch,
-                    tag: false,
-                    status: status(state),
-                };
-                deployments.create(&post).await
-            }
+        let answer = if let Some(id) = id { deployments.update(id, status(state)).await } else {
+            let post = DeploymentPost {
+                environment: &target.deploys.environment.name,
+                sha: target.request.sha.as_str(),
+                ref_: &target.deploys.branch,
+                tag: false,
+                status: status(state),
+            };
+            deployments.create(&post).await
         };
         let (outcome, put_off): (Event, _) = match answer {
             Ok(made) => (DeploymentConfirmed { deployment: made.id, state }.into(), None),
@@ -159,15 +153,12 @@ impl Feedback {
         let since = jiff::Timestamp::now().as_second()
             - i64::try_from(age.as_secs()).unwrap_or(0)
             - CLOCK_SKEW;
-        let found = listed.iter().find(|d| match id {
-            Some(id) => d.id == id,
-            None => {
-                let ours = d.user.as_ref().is_some_and(|u| u.id == self.own_user);
-                let new = d.created_at.is_none_or(|at| at.as_second() >= since);
-                ours && new
-                    && d.sha == target.request.sha.as_str()
-                    && d.ref_ == target.deploys.branch
-            }
+        let found = listed.iter().find(|d| if let Some(id) = id { d.id == id } else {
+            let ours = d.user.as_ref().is_some_and(|u| u.id == self.own_user);
+            let new = d.created_at.is_none_or(|at| at.as_second() >= since);
+            ours && new
+                && d.sha == target.request.sha.as_str()
+                && d.ref_ == target.deploys.branch
         });
         let outcome: Event = match found {
             Some(found) => {

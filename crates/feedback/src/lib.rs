@@ -27,7 +27,7 @@ const LEASE: Duration = Duration::from_secs(45);
 /// A write is sent only within this time after its intent was written down.
 const SEND_WITHIN: Duration = Duration::from_secs(aldis_domain::note::SEND_WITHIN_SECONDS);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// The reconciler. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ fn fold<S: Fold>(envelopes: &[Envelope]) -> S {
         match envelope.event() {
             Ok(event) => state.apply(&event),
             Err(error) => {
-                tracing::warn!(stream = envelope.stream, %error, "an event is passed over")
+                tracing::warn!(stream = envelope.stream, %error, "an event is passed over");
             }
         }
     }

@@ -20,7 +20,21 @@ const REMEMBERED_FILES: usize = 64;
 
 /// Config files by commit. A file at a commit never changes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Files(Arc<Mutex<VecDeque<((ProjectKey, Sha), Option<Vec<u8>>)>>>);
+pub(crate) struct Files(Arc<Mutex<VecDeque<ConfigFile>>>);
+
+#[derive(Debug)]
+struct ConfigFile {
+    project: ProjectKey,
+    sha: Sha,
+    /// `None`: there is none at this commit.
+    text: Option<Vec<u8>>,
+}
+
+/// What is remembered of a file.
+enum Remembered {
+    Unknown,
+    Known(Option<Vec<u8>>),
+}
 
 /// Everything that was read for one head.
 #[derive(Debug, Clone)]
@@ -48,8 +62,10 @@ impl Planner {
         at: &str,
     ) -> Result<Option<Vec<u8>>, PlanError> {
         let sha = at.parse::<Sha>().ok();
-        if let Some(file) = sha.as_ref().and_then(|sha| self.files.recent(project, sha)) {
-            return Ok(file);
+        if let Some(sha) = &sha
+            && let Remembered::Known(text) = self.files.recent(project, sha)
+        {
+            return Ok(text);
         }
         let answer = self.gitlab.project(project.id).file(CONFIG_FILE, at, CONFIG_LIMIT).await;
         let file = match answer {
@@ -228,24 +244,23 @@ fn with_target(head: ConfigFound, target: Option<&[u8]>) -> ConfigFound {
 }
 
 fn basis(at: &str, file: Option<&[u8]>) -> ConfigBasis {
-    ConfigBasis {
-        at: file.map(|_| at.to_owned()),
-        digest: file.map(|file| aldis_store::sha256_hex(file)),
-    }
+    ConfigBasis { at: file.map(|_| at.to_owned()), digest: file.map(aldis_store::sha256_hex) }
 }
 
 impl Files {
-    fn recent(&self, project: ProjectKey, sha: &Sha) -> Option<Option<Vec<u8>>> {
+    fn recent(&self, project: ProjectKey, sha: &Sha) -> Remembered {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, file) = files.iter().find(|(key, _)| key.0 == project && key.1 == *sha)?;
-        Some(file.clone())
+        match files.iter().find(|file| file.project == project && file.sha == *sha) {
+            Some(file) => Remembered::Known(file.text.clone()),
+            None => Remembered::Unknown,
+        }
     }
 
-    fn remember(&self, project: ProjectKey, sha: Sha, file: Option<Vec<u8>>) {
+    fn remember(&self, project: ProjectKey, sha: Sha, text: Option<Vec<u8>>) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if files.len() == REMEMBERED_FILES {
             files.pop_front();
         }
-        files.push_back(((project, sha), file));
+        files.push_back(ConfigFile { project, sha, text });
     }
 }

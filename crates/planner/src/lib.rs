@@ -29,7 +29,7 @@ use project::Projects;
 const LEASE: Duration = Duration::from_secs(90);
 /// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// Plans deliveries and changes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Planner {
         let release = match self.handle(&claimed).await {
             Ok(()) => Release::Done,
             Err(PlanError::NotReady(pause)) => Release::Failed(pause),
-            Err(error) => self.put_off(&claimed, error)?,
+            Err(error) => put_off(&claimed, error)?,
         };
         self.store.release(&claimed, release).await?;
         Ok(Step::Worked)
@@ -81,18 +81,18 @@ impl Planner {
         }
         self.plan_delivery(key, claimed.attempts).await
     }
+}
 
-    fn put_off(&self, claimed: &Claimed, error: PlanError) -> Result<Release, StoreError> {
-        let pause = FIRST_PAUSE.saturating_mul(1 << claimed.attempts.min(10)).min(LONGEST_PAUSE);
-        let pause = error.retry_after().unwrap_or(Duration::ZERO).max(pause);
-        match error {
-            PlanError::Store(StoreError::FencedOff) => Ok(Release::Done),
-            PlanError::Store(error) if !error.is_retryable() => Err(error),
-            error => {
-                let (item, seconds) = (&claimed.key.key, pause.as_secs_f32());
-                tracing::warn!(item, seconds, %error, "planning is put off");
-                Ok(Release::Failed(pause))
-            }
+fn put_off(claimed: &Claimed, error: PlanError) -> Result<Release, StoreError> {
+    let pause = FIRST_PAUSE.saturating_mul(1 << claimed.attempts.min(10)).min(LONGEST_PAUSE);
+    let pause = error.retry_after().unwrap_or(Duration::ZERO).max(pause);
+    match error {
+        PlanError::Store(StoreError::FencedOff) => Ok(Release::Done),
+        PlanError::Store(error) if !error.is_retryable() => Err(error),
+        error => {
+            let (item, seconds) = (&claimed.key.key, pause.as_secs_f32());
+            tracing::warn!(item, seconds, %error, "planning is put off");
+            Ok(Release::Failed(pause))
         }
     }
 }

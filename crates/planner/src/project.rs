@@ -14,7 +14,7 @@ use aldis_store::{Meta, StoreError, transact};
 use crate::{PlanError, Planner};
 
 /// Path and default branch hardly ever change.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// Projects that were read a moment ago.
 #[derive(Debug, Clone, Default)]

@@ -179,7 +179,7 @@ fn sections(
     let mut all = Vec::new();
     match &plan.verdict {
         PlanVerdict::ConfigError { findings } => {
-            all.push((fenced("text", &findings.join("\n")), String::new()))
+            all.push((fenced("text", &findings.join("\n")), String::new()));
         }
         PlanVerdict::AwaitingApproval => all.push((AWAITING.to_owned(), String::new())),
         _ => {}
