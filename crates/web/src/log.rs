@@ -73,10 +73,11 @@ impl Reader {
             }
             if chunk.step != self.step {
                 // A step that ends within a line leaves it, and its colour, to nobody.
-                let terminal = std::mem::take(&mut self.terminal);
-                let (rest, terminal) = terminal.next_writer();
+                let (rest, terminal) = std::mem::take(&mut self.terminal).next_writer();
                 self.terminal = terminal;
-                rest.into_iter().for_each(|line| row(Row::new(line, self.step)));
+                if let Some(line) = rest {
+                    row(Row::new(line, self.step));
+                }
                 self.step = chunk.step;
             }
             let step = self.step;

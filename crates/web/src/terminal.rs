@@ -174,11 +174,7 @@ impl Terminal {
 
     fn control_byte(&mut self, byte: u8) {
         match byte {
-            0x20..=0x3f => {
-                if self.sequence.len() < SEQUENCE {
-                    self.sequence.push(byte);
-                }
-            }
+            0x20..=0x3f if self.sequence.len() < SEQUENCE => self.sequence.push(byte),
             b'm' => {
                 self.reading = Reading::Text;
                 self.end_span();

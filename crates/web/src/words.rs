@@ -134,6 +134,7 @@ pub(crate) fn delivery_line(entry: &DeliveryEntry) -> String {
                 if *runs == 1 { "runs" } else { "run" }
             )
         }
+        DeliveryState::Waiting => "not looked at yet".to_owned(),
         _ => delivery_sentence(state),
     }
 }

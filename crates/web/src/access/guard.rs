@@ -8,6 +8,7 @@ use actix_web::http::header::{
     self, AUTHORIZATION, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
@@ -49,7 +50,7 @@ fn judge(access: &Access, request: &HttpRequest) -> Decision {
     let bearer = text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let cookie = request.cookie(COOKIE);
     // With HTTP/2 the name stands in the request's target.
-    let host = text(HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
+    let host = text(HOST).or_else(|| request.uri().authority().map(Authority::as_str));
     decide(
         &access.rules,
         &Asked {

@@ -175,12 +175,15 @@ fn run_row(entry: &RunEntry, names: &Names, now: i64) -> RunRow {
 
 fn delivery_row(id: &str, entry: &DeliveryEntry, names: &Names, now: i64) -> DeliveryRow {
     let what = entry.trigger.as_ref().map(words::trigger);
+    let what = what.unwrap_or_else(|| entry.event.clone());
+    // A push to main is for main: once is enough.
+    let change = entry.change.as_ref().map(change_link).filter(|link| !what.contains(&link.text));
     DeliveryRow {
         href: links::delivery(id),
         badge: words::delivery_badge(&entry.state, entry.runs),
-        what: what.unwrap_or_else(|| entry.event.clone()),
+        what,
         project: project_of(entry).map(|p| names.project(p).text).unwrap_or_default(),
-        change: entry.change.as_ref().map(change_link),
+        change,
         line: words::delivery_line(entry),
         when: words::moment(entry.received_at, now),
     }

@@ -55,7 +55,7 @@ fn a_progress_bar_shows_its_last_state() {
 
 #[test]
 fn a_long_line_is_cut_and_says_so() {
-    let lines = lines(&[b'x'; 100_000]);
+    let lines = lines(&vec![b'x'; 100_000]);
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].spans[0].text.len(), LINE + CUT.len());
 }
@@ -63,7 +63,7 @@ fn a_long_line_is_cut_and_says_so() {
 proptest! {
     #[test]
     fn pieces_make_no_difference(bytes in proptest::collection::vec(
-        prop_oneof![Just(0x1b), Just(b'['), Just(b'm'), Just(b'\n'), Just(b'\r'), Just(b';'), b'0'..b'9', any::<u8>()],
+        prop_oneof![Just(0x1b), Just(b'['), Just(b'm'), Just(b'\n'), Just(b'\r'), Just(b';'), b'0'..=b'9', any::<u8>()],
         0..200,
     ), cut in 0usize..200) {
         let cut = cut.min(bytes.len());

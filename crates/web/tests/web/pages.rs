@@ -1,10 +1,7 @@
 use aldis_domain::event::Event;
 use serde_json::json;
 
-use crate::site::{
-    Site, decided, fact, finished, moved, observed, planned, received, requested, run_id, sha,
-    started, story,
-};
+use crate::site::{Site, fact, finished, planned, requested, run_id, sha, started, story};
 
 #[tokio::test]
 async fn an_empty_house_says_what_to_do_next() {
@@ -47,7 +44,7 @@ async fn the_first_page_lists_what_came_and_what_ran() {
     | Outcome | What | Project | Decision | When
     | ✓ runs
     | !7 got new commits
-    | group/app !7
+    | group/app
     | 1 of 2 stacks runs
     | just now
     ");
@@ -81,8 +78,8 @@ async fn a_run_says_why_it_ran_and_what_came_of_it() {
     replace aws_instance.web[0]
     ami: a → b
     Steps
-    build ✓ passed 21 s
-    test ✗ failed exit code 101 9 s
+    build ✓ passed · 21 s
+    test ✗ failed exit code 101 · 9 s
     Remarks
     memory was not limited: no cgroup here
     Attempts
@@ -343,102 +340,4 @@ async fn lists_go_on_where_a_page_ends() {
     let expected: Vec<String> = (0..70).rev().map(|number| format!("s{number}")).collect();
     assert_eq!(seen, expected);
     assert!(path.is_empty());
-}
-
-/// Text that must never become markup, and sequences that must not reach a terminal or a page.
-const EVIL: &str =
-    "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{1b}]0;owned\u{7}{{ 7*7 }}";
-
-#[tokio::test]
-async fn hostile_text_in_every_field_stays_text() {
-    let site = Site::new().await;
-    let run = run_id(1);
-    site.store.ensure_instance("https://gitlab.example").await.unwrap();
-    let trigger = json!({"kind": "note", "project": "1.42", "note": 4, "merge_request": 7,
-        "created": true, "system": false, "actor": 3,
-        "commands": [{"command": "test", "stacks": [EVIL]}]});
-    let rule = json!({"rule": "path_matched", "glob": EVIL, "path": EVIL});
-    let stacks = json!([{"stack": EVIL, "rule": rule, "run": run}, {"stack": EVIL, "rule": rule, "run": null}]);
-    site.append("project-1.42", vec![observed(EVIL)]).await;
-    let plans = json!([{"change": format!("ref-1.42-{EVIL}"), "sha": sha('a'), "new_runs": true, "stacks": stacks}]);
-    site.append("delivery-shared-d1", vec![
-        received(json!({"event": EVIL, "hook": EVIL, "key": EVIL, "source_ip": EVIL, "trigger": trigger, "payload": EVIL})),
-        match decided(&run) {
-            Event::DeliveryDecided(d) => Event::DeliveryDecided(fact(serde_json::to_value(d).unwrap(), json!({"plans": plans}))),
-            other => other,
-        },
-    ])
-    .await;
-    site.append(
-        "delivery-shared-d2",
-        vec![
-            received(json!({"trigger": {"kind": "other", "event": EVIL}})),
-            Event::DeliveryDecided(fact(
-                json!({"verdict": {"verdict": "ignored", "reason": EVIL}}),
-                json!({}),
-            )),
-        ],
-    )
-    .await;
-    let plan = |verdict| match planned(&run) {
-        Event::ChangePlanned(p) => Event::ChangePlanned(fact(
-            serde_json::to_value(p).unwrap(),
-            json!({"stacks": stacks, "verdict": verdict, "config": {"at": EVIL, "digest": null}}),
-        )),
-        other => other,
-    };
-    let head = match moved() {
-        Event::HeadMoved(h) => Event::HeadMoved(fact(
-            serde_json::to_value(h).unwrap(),
-            json!({"merge_request":
-            {"source_project": 1, "source_branch": EVIL, "target_branch": EVIL, "draft": true, "author": 1}}),
-        )),
-        other => other,
-    };
-    site.append(
-        "change-mr-1.42-7",
-        vec![
-            head,
-            plan(json!({"verdict": "config_error", "findings": [EVIL]})),
-            Event::CommandHandled(fact(
-                json!({"note": 1, "command": {"command": "test", "stacks": [EVIL]}, "actor": 3,
-            "access_level": 0, "refused": EVIL}),
-                json!({}),
-            )),
-        ],
-    )
-    .await;
-    let report = json!({
-        "steps": [{"name": EVIL, "result": "failed", "exit": 1, "millis": 5}],
-        "tests": {"total": 1, "failed": 1, "errored": 0, "skipped": 0, "millis": 0,
-            "failures": [{"name": EVIL, "message": EVIL}]},
-        "plans": [{"file": EVIL, "add": 1, "change": 0, "destroy": 0, "resources":
-            [{"address": EVIL, "action": "create", "attributes": [EVIL]}]}],
-        "remarks": [EVIL], "trouble": EVIL, "tail": EVIL,
-    });
-    let wide = json!({"stack": EVIL, "why": EVIL, "git_ref": EVIL, "delivery": format!("delivery-{EVIL}"),
-        "needs": {EVIL: run_id(9)}, "audience": {"change": format!("ref-1.42-{EVIL}"), "posting_project": "1.42"}});
-    site.append(
-        &format!("run-{run}"),
-        vec![requested(&run, wide), started(1, 5, EVIL), finished(&run, 5, "failed", report)],
-    )
-    .await;
-    site.log(&run, 5, &[(1, 0, EVIL), (2, 0, "\n\u{1b}[1m<script>\u{1b}[0m</script>\n")]).await;
-    site.project().await;
-    for path in [
-        "/",
-        "/deliveries/shared-d1",
-        "/deliveries/shared-d2",
-        "/changes/mr-1.42-7",
-        &format!("/runs/{run}"),
-    ] {
-        let page = site.get(path).await;
-        assert_eq!(page.status, 200, "{path}");
-        assert!(page.body.contains("&lt;script&gt;alert(1)"), "{path} shows it");
-        for bad in
-            ["<script>alert", "<img", "onerror=alert(1)>", "\u{1b}", ">49<", "\"'>", "javascript:"]
-        {
-            assert!(!page.body.contains(bad), "{path}: {bad}");
-        }
-    }
 }

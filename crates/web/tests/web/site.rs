@@ -66,7 +66,7 @@ impl Site {
         let dir = TempDir::new().unwrap();
         let clock = Clock::manual();
         // What has not happened yet is always said to be "just now", however slow a test is.
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         let settings = aldis_store::Settings {
             clock: clock.clone(),
             ..aldis_store::Settings::in_dir(dir.path())
@@ -167,7 +167,7 @@ pub(crate) fn finished(run: &RunId, epoch: u64, outcome: &str, report: Value) ->
     Event::RunFinished(fact(
         json!({"run": run, "sha": sha('a'), "outcome": outcome, "epoch": epoch, "reason": null,
             "report": {"steps": []}, "audience": [], "tracked": false, "needed": false}),
-        json!({"report": report}),
+        Value::Object([("report".to_owned(), report)].into_iter().collect()),
     ))
 }
 
