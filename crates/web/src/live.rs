@@ -51,7 +51,7 @@ impl Place {
 
 /// Query of the address.
 #[derive(Debug, Deserialize)]
-pub(crate) struct From {
+pub(crate) struct Since {
     /// Where the page that asks has come to.
     after: Option<String>,
 }
@@ -60,12 +60,12 @@ pub(crate) struct From {
 pub(crate) async fn events(
     state: web::Data<State>,
     run: web::Path<String>,
-    from: web::Query<From>,
+    since: web::Query<Since>,
     request: HttpRequest,
 ) -> HttpResponse {
     let Ok(id) = run.parse::<RunId>() else { return pages::no_run() };
     let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
-    let place = last.or(from.after.as_deref()).and_then(Place::parse);
+    let place = last.or(since.after.as_deref()).and_then(Place::parse);
     let mut live = Live::new(state.store.clone(), id, place);
     match live.look().await {
         Ok(()) if live.run.request.is_none() => return pages::no_run(),

@@ -39,8 +39,16 @@ pub fn configure(config: &mut web::ServiceConfig, state: State) {
                 .route(web::post().to(access::open_session)),
         )
         .service(page("/assets/{file}").route(web::get().to(assets::serve)))
-        .service(page("/healthz").route(web::get().to(health::lives)))
-        .service(page("/readyz").route(web::get().to(health::ready)));
+        .service(
+            page("/healthz")
+                .route(web::get().to(health::lives))
+                .route(web::head().to(health::lives)),
+        )
+        .service(
+            page("/readyz")
+                .route(web::get().to(health::ready))
+                .route(web::head().to(health::ready)),
+        );
 }
 
 /// Answers that there is no such run.

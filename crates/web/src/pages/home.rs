@@ -1,6 +1,7 @@
 //! The first page: what came in and what runs, newest first.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HOST;
 use actix_web::{HttpResponse, web};
 use aldis_domain::id::ProjectKey;
 use aldis_domain::trigger::Trigger;
@@ -77,8 +78,8 @@ pub(super) async fn show(
     asked: web::Query<Asked>,
     request: actix_web::HttpRequest,
 ) -> HttpResponse {
-    let host = request.connection_info().host().to_owned();
-    match gather(&state, &asked, &host, now()).await {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match gather(&state, &asked, host, now()).await {
         Ok(view) => view::respond(StatusCode::OK, &Page::Home(&view)),
         Err(error) => no_store(&error),
     }
