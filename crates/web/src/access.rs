@@ -1,4 +1,4 @@
-//! Who may see a page. [`decide`] is the whole rule; [`guard`] asks it before every handler.
+//! Who may see a page. [`decide`] is the whole rule; [`guard()`] asks it before every handler.
 //!
 //! Never here: a secret in an answer, and a comparison of secrets that takes a time of its own.
 
