@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::matching::{Rule, Verdict};
 use crate::config::{Config, Stack};
 use crate::event::change::{
-    ChangePlanned, HeadMoved, MergeRequestFacts, PlanVerdict, StackDecision, Trust,
+    ChangePlanned, CommandHandled, HeadMoved, MergeRequestFacts, PlanVerdict, StackDecision, Trust,
 };
 use crate::event::{EndReason, Event};
 use crate::fold::Fold;
@@ -17,6 +17,8 @@ pub const DEVELOPER: u32 = 30;
 
 /// How many old plans a change keeps for its note's history.
 const KEPT_PLANS: usize = 20;
+/// How many comment commands a change keeps to answer in its note.
+const KEPT_COMMANDS: usize = 5;
 
 /// Everything known of one change.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,8 +28,10 @@ pub struct Change {
     /// Newest last; at most the last 20.
     pub plans: Vec<ChangePlanned>,
     pub ended: Option<EndReason>,
-    /// Comment commands that were dealt with, by note and place in the note.
+    /// Comment commands that were dealt with, by note and command.
     pub commands: BTreeSet<(u64, String)>,
+    /// The last of them, oldest first.
+    pub handled: Vec<CommandHandled>,
 }
 
 impl Fold for Change {
@@ -47,6 +51,10 @@ impl Fold for Change {
             }
             Event::CommandHandled(handled) => {
                 self.commands.insert((handled.note, command_key(&handled.command)));
+                if self.handled.len() == KEPT_COMMANDS {
+                    self.handled.remove(0);
+                }
+                self.handled.push(handled.clone());
             }
             Event::ChangeEnded(ended) => self.ended = Some(ended.reason.clone()),
             _ => {}

@@ -8,7 +8,7 @@ use crate::event::resource::RefusalClass;
 use crate::fold::Fold;
 
 pub use markdown::{fenced, inline};
-pub use view::{Links, body, marker};
+pub use view::{Links, Shown, body, marker};
 
 /// Everything known of one note.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

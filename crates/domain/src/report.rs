@@ -54,10 +54,13 @@ pub struct Report {
     pub tests: Option<TestReport>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plans: Vec<PlanReport>,
-    /// What could not be read or was limited, in words for people: a report that is no XML, limits
-    /// that this machine cannot enforce, output that was cut.
+    /// What could not be read or was limited, in words for people: a report that is no XML, output
+    /// that was cut.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// How the machine isolated and limited the run, in words: for the run page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machine: Vec<String>,
     /// One sentence on why nothing ran, for `Outcome::Broken` and for a failure outside any step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

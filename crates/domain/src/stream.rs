@@ -27,6 +27,11 @@ pub fn statuses(project: ProjectKey, sha: &Sha) -> String {
     format!("statuses-{}", statuses_key(project, sha))
 }
 
+/// What the bot may not do in a project.
+pub fn capabilities(project: ProjectKey) -> String {
+    format!("capabilities-{project}")
+}
+
 /// The sticky note of a merge request.
 pub fn note(change: &ChangeKey) -> String {
     format!("note-{change}")

@@ -100,7 +100,7 @@ pub fn touches(event: &Event, stream_name: &str) -> Vec<Touch> {
             Vec::new()
         }
         Event::DeliveryReceived(_) => vec![Touch::now(WorkKind::Plan, stream_name, URGENT)],
-        Event::ChangePlanned(_) => note_of_stream(stream_name),
+        Event::ChangePlanned(_) | Event::CommandHandled(_) => note_of_stream(stream_name),
         Event::RunRequested(run) if run.needs.is_empty() => {
             vec![Touch::now(WorkKind::Run, run.run.as_str(), run_class(run.deploys.is_some()))]
         }
@@ -135,6 +135,7 @@ pub fn touches(event: &Event, stream_name: &str) -> Vec<Touch> {
         Event::LaneAdmitted(lane) => vec![lane_touch(lane.project, &lane.sha)],
         Event::LanePlanned(lane) => vec![lane_touch(lane.project, &lane.sha)],
         Event::LaneEnded(lane) => vec![lane_touch(lane.project, &lane.sha)],
+        Event::StatusesSettled(settled) => settled.tell.iter().filter_map(note).collect(),
         Event::PipelinesSeen(seen) if !seen.read => {
             vec![Touch::now(
                 WorkKind::Statuses,

@@ -67,7 +67,9 @@ impl Feedback {
         let wanted = &target.deploys.environment;
         let environments = self.gitlab.project(target.request.project.id).environments();
         let known = environments.by_name(&wanted.name).await?;
-        let environment = if let Some(environment) = known { environment } else {
+        let environment = if let Some(environment) = known {
+            environment
+        } else {
             let made = environments
                 .create(&wanted.name, wanted.url.as_deref(), wanted.tier.map(to_gitlab))
                 .await;
@@ -80,9 +82,7 @@ impl Feedback {
                             environment
                         } else {
                             let refused = DeploymentRefused { class: Some(class), message };
-                            return Ok(self
-                                .tell(target.claimed, &target.stream, refused)
-                                .await?);
+                            return Ok(self.tell(target.claimed, &target.stream, refused).await?);
                         }
                     }
                     Failure::NotDone(error) | Failure::InDoubt(error) => {
@@ -109,7 +109,9 @@ impl Feedback {
             return Err(FeedbackError::HeldUp);
         }
         let deployments = self.gitlab.project(target.request.project.id).deployments();
-        let answer = if let Some(id) = id { deployments.update(id, status(state)).await } else {
+        let answer = if let Some(id) = id {
+            deployments.update(id, status(state)).await
+        } else {
             let post = DeploymentPost {
                 environment: &target.deploys.environment.name,
                 sha: target.request.sha.as_str(),
@@ -153,12 +155,16 @@ impl Feedback {
         let since = jiff::Timestamp::now().as_second()
             - i64::try_from(age.as_secs()).unwrap_or(0)
             - CLOCK_SKEW;
-        let found = listed.iter().find(|d| if let Some(id) = id { d.id == id } else {
-            let ours = d.user.as_ref().is_some_and(|u| u.id == self.own_user);
-            let new = d.created_at.is_none_or(|at| at.as_second() >= since);
-            ours && new
-                && d.sha == target.request.sha.as_str()
-                && d.ref_ == target.deploys.branch
+        let found = listed.iter().find(|d| {
+            if let Some(id) = id {
+                d.id == id
+            } else {
+                let ours = d.user.as_ref().is_some_and(|u| u.id == self.own_user);
+                let new = d.created_at.is_none_or(|at| at.as_second() >= since);
+                ours && new
+                    && d.sha == target.request.sha.as_str()
+                    && d.ref_ == target.deploys.branch
+            }
         });
         let outcome: Event = match found {
             Some(found) => {

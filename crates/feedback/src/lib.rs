@@ -4,6 +4,7 @@
 //! lost, and makes the next write. Each write is intended in the log before it is sent. Never here:
 //! a decision what to run, or what a status should say.
 
+mod capability;
 mod deployment;
 mod failure;
 mod note;

@@ -6,7 +6,8 @@ use aldis_domain::change::Change;
 use aldis_domain::event::Event;
 use aldis_domain::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
 use aldis_domain::id::ChangeKey;
-use aldis_domain::note::{self, InDoubt, Links, Next, Note, QUIET_SECONDS};
+use aldis_domain::note::{self, InDoubt, Links, Next, Note, QUIET_SECONDS, Shown};
+use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
 use aldis_gitlab::{Error, Notes};
 use aldis_store::{Claimed, Envelope, Release, sha256_hex};
@@ -66,8 +67,15 @@ impl Feedback {
         ids.sort();
         ids.dedup();
         let runs = self.load_runs(ids).await?;
+        let statuses: Statuses = match change.plan() {
+            Some(plan) => {
+                self.store.fold(&stream::statuses(plan.posting_project, &plan.sha)).await?
+            }
+            None => Statuses::default(),
+        };
         let links = Links { base: &self.base_url };
-        Ok(note::body(key, &change, &runs, shown.id.is_some(), links))
+        let told = Shown { runs: &runs, statuses: &statuses };
+        Ok(note::body(key, &change, told, shown.id.is_some(), links))
     }
 
     async fn create_note(

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use aldis_domain::event::Event;
 use aldis_domain::event::resource::{
-    PipelineSeen, PipelinesSeen, StatusOutcome, StatusState, StatusWrite, StatusesIntended,
-    StatusesSettled,
+    PipelineSeen, PipelinesSeen, RefusalClass, StatusOutcome, StatusState, StatusWrite,
+    StatusesIntended, StatusesSettled,
 };
-use aldis_domain::id::{ProjectKey, Sha};
+use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
 use aldis_domain::statuses::{Knowledge, Next, Statuses, Visible, next, settle};
 use aldis_domain::stream;
 use aldis_gitlab::{Error, PipelineQuery, StatusPost, StatusQuery};
@@ -71,12 +71,18 @@ impl Feedback {
         self.tell(commit.claimed, &commit.stream, intended).await?;
         let mut outcomes: Vec<StatusOutcome> = Vec::with_capacity(writes.len());
         let mut put_off = None;
+        let mut capabilities = self.capabilities(commit.project).await?;
         for write in &writes {
             if intended_at.elapsed() > SEND_WITHIN {
                 put_off = Some(FeedbackError::HeldUp);
             }
             if put_off.is_some() {
                 outcomes.push(StatusOutcome::NotDone);
+                continue;
+            }
+            if let Some(message) = capabilities.refuses(&write.lane) {
+                let class = RefusalClass::Forbidden;
+                outcomes.push(StatusOutcome::Refused { class, message });
                 continue;
             }
             match self.post(commit, statuses, write).await {
@@ -89,11 +95,16 @@ impl Feedback {
                 Err(Failure::InDoubt(error)) => return Err(error.into()),
                 Err(Failure::Differs) => outcomes.push(self.compare(commit, write).await?),
                 Err(Failure::Refused(class, message)) => {
+                    if class == RefusalClass::Forbidden {
+                        self.forbid(commit.project, &write.lane, &message).await?;
+                        capabilities.forbid(&write.lane, &message);
+                    }
                     outcomes.push(StatusOutcome::Refused { class, message });
                 }
             }
         }
-        self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes }).await?;
+        let tell = listeners(statuses, &writes, &outcomes);
+        self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes, tell }).await?;
         put_off.map_or(Ok(()), Err)
     }
 
@@ -144,8 +155,8 @@ impl Feedback {
     async fn resolve(&self, commit: &Commit<'_>, statuses: &Statuses) -> Result<(), FeedbackError> {
         let writes = statuses.in_doubt.as_deref().unwrap_or_default();
         let visible = self.visible(commit).await?;
-        let outcomes = settle(writes, &visible);
-        Ok(self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes }).await?)
+        let settled = StatusesSettled { outcomes: settle(writes, &visible), tell: Vec::new() };
+        Ok(self.tell(commit.claimed, &commit.stream, settled).await?)
     }
 
     async fn compare(
@@ -196,6 +207,25 @@ impl Feedback {
         let seen = PipelinesSeen { project, sha, read: true, pipelines };
         Ok(self.tell(commit.claimed, &commit.stream, seen).await?)
     }
+}
+
+/// Merge requests that look at a lane where a line was refused.
+fn listeners(
+    statuses: &Statuses,
+    writes: &[StatusWrite],
+    outcomes: &[StatusOutcome],
+) -> Vec<ChangeKey> {
+    let refused =
+        writes.iter().zip(outcomes).filter(|(_, o)| matches!(o, StatusOutcome::Refused { .. }));
+    let lanes = refused.filter_map(|(write, _)| statuses.lanes.get(&write.lane));
+    let mut changes: Vec<ChangeKey> = lanes
+        .flat_map(|lane| lane.subscribers.keys())
+        .filter(|change| change.merge_request().is_some())
+        .cloned()
+        .collect();
+    changes.sort();
+    changes.dedup();
+    changes
 }
 
 fn first_status_age(envelopes: &[Envelope]) -> Option<u64> {

@@ -227,6 +227,9 @@ impl Planner {
         if seen.source == "external" {
             return Ok(ignored("the pipeline is made of commit statuses"));
         }
+        if let Some(plan) = self.plan_for_pipeline(seen, source).await? {
+            return Ok((DeliveryVerdict::Planned, vec![plan]));
+        }
         let name = stream::statuses(seen.project, &seen.sha);
         let ours = transact!(self.store, source.meta.clone(), unit => {
             let statuses: Statuses = unit.fold(&name).await?;
@@ -246,6 +249,23 @@ impl Planner {
         } else {
             Ok(ignored("no status of ours looks for another home"))
         }
+    }
+
+    /// A merge request from a fork may find a place for its statuses only now.
+    async fn plan_for_pipeline(
+        &self,
+        seen: &PipelineTrigger,
+        source: &Source,
+    ) -> Result<Option<DeliveryPlan>, PlanError> {
+        let Some(iid) = seen.merge_request else { return Ok(None) };
+        let key = ChangeKey::MergeRequest { project: seen.project, iid };
+        let homeless =
+            self.change(&key).await?.plan_for(&seen.sha).is_some_and(|p| p.lane.is_empty());
+        if !homeless {
+            return Ok(None);
+        }
+        let asked = Asked::MergeRequest(MergeRequestAction::Updated);
+        self.plan_merge_request(&key, asked, source).await
     }
 
     /// The change as the log knows it.

@@ -144,7 +144,11 @@ impl Planner {
         } else {
             (found(at_target.as_deref()), basis(&mr.target_branch, at_target.as_deref()))
         };
-        let source = facts.source_project.map_or(key, |id| ProjectKey::new(key.instance, id));
+        let (posting_project, lane) = if facts.source_project == Some(key.id) {
+            (key, facts.source_branch.clone())
+        } else {
+            self.outside_lane(key, mr, head).await?
+        };
         Ok(Facts {
             head: head.clone(),
             trust,
@@ -153,12 +157,40 @@ impl Planner {
             basis,
             changed: changed?,
             skip: asks_to_skip(&commit?),
-            posting_project: source,
-            lane: facts.source_branch.clone(),
+            posting_project,
+            lane,
             git_ref: format!("refs/merge-requests/{}/head", mr.iid),
             default_branch: project.default_branch.clone().unwrap_or_default(),
             merge_request: Some(facts),
         })
+    }
+
+    /// Where statuses of a merge request from a fork may stand: in the fork, if the bot may write
+    /// there; else in a pipeline that the target project made for the merge request; else nowhere
+    /// (an empty lane), and only the note tells. A status on the target project with a branch's
+    /// name would be invisible (`app/finders/ci/pipelines_for_merge_request_finder.rb`).
+    async fn outside_lane(
+        &self,
+        target: ProjectKey,
+        mr: &MergeRequest,
+        head: &Sha,
+    ) -> Result<(ProjectKey, String), PlanError> {
+        let fork = mr.source_project_id.map(|id| ProjectKey::new(target.instance, id));
+        if let Some(fork) = fork {
+            let level = match self.access_level(fork, self.own_user).await {
+                Err(PlanError::GitLab(aldis_gitlab::Error::Forbidden { .. })) => 0,
+                other => other?,
+            };
+            if level >= DEVELOPER {
+                return Ok((fork, mr.source_branch.clone()));
+            }
+        }
+        let own = format!("refs/merge-requests/{}/head", mr.iid);
+        let pipelines = self.gitlab.project(target.id).merge_request(mr.iid).pipelines().await?;
+        if pipelines.iter().any(|p| p.ref_ == own && p.sha == head.as_str()) {
+            return Ok((target, own));
+        }
+        Ok((fork.unwrap_or(target), String::new()))
     }
 
     /// 0: no member.

@@ -254,6 +254,9 @@ impl Attempt<'_> {
     }
 
     async fn plan_lane(&self, unit: &mut Unit, plan: &ChangePlanned) -> Result<(), PlanError> {
+        if plan.lane.is_empty() {
+            return Ok(());
+        }
         let name = stream::statuses(plan.posting_project, &plan.sha);
         let statuses: Statuses = unit.fold(&name).await?;
         let runs = plan.stacks.iter().filter_map(|decision| {

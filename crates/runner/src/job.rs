@@ -224,8 +224,8 @@ async fn in_directory<D: Dispatcher>(
     if let Some(interrupt) = interrupt {
         return interrupted(interrupt, report);
     }
-    report.remarks.extend(slot.shared.capabilities.remarks.iter().cloned());
-    report.remarks.push(format!("limits held by {}", slot.shared.capabilities.limits));
+    report.machine.extend(slot.shared.capabilities.remarks.iter().cloned());
+    report.machine.push(format!("limits held by {}", slot.shared.capabilities.limits));
     let after = slot.cage.felt();
     if after.memory > before.memory {
         let most = settings.limits.memory >> 20;

@@ -70,7 +70,7 @@ pub struct ChangePlanned {
     pub changed_paths: Option<u64>,
     /// Where the statuses go: the posting project.
     pub posting_project: ProjectKey,
-    /// Branch, tag, or `refs/merge-requests/N/head`.
+    /// Branch, tag, or `refs/merge-requests/N/head`; empty: statuses may be posted nowhere.
     pub lane: String,
 }
 

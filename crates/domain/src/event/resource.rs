@@ -116,6 +116,9 @@ pub struct StatusWrite {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusesSettled {
     pub outcomes: Vec<StatusOutcome>,
+    /// Merge requests whose note must tell that a line was refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tell: Vec<ChangeKey>,
 }
 
 /// How one write went.
@@ -148,11 +151,12 @@ pub enum RefusalClass {
     Full,
 }
 
-/// GitLab refuses a kind of effect in this project; asked again a day later.
+/// GitLab does not let the bot write statuses in this lane of the project (a protected branch, for
+/// one). Not tried again within a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapabilityLost {
     pub project: ProjectKey,
-    pub effect: String,
+    pub lane: String,
     pub message: String,
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::change::Change;
 use crate::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
 use crate::id::ChangeKey;
-use crate::statuses::Runs;
+use crate::statuses::{Runs, Statuses};
 
 #[test]
 fn foreign_text_starts_nothing() {
@@ -43,7 +43,8 @@ fn a_note_is_made_once_followed_and_left_alone_when_people_delete_it_twice() {
 fn without_a_plan_there_is_nothing_to_say() {
     let key: ChangeKey = "mr-1.42-7".parse().unwrap();
     let links = Links { base: "http://bot" };
-    assert_eq!(body(&key, &Change::default(), &Runs::new(), true, links), None);
+    let shown = Shown { runs: &Runs::new(), statuses: &Statuses::default() };
+    assert_eq!(body(&key, &Change::default(), shown, true, links), None);
 }
 
 proptest! {

@@ -11,8 +11,9 @@ use crate::event::change::{ChangePlanned, PlanVerdict};
 use crate::id::{ChangeKey, RunId};
 use crate::report::{Outcome, PlanAction, PlanReport, Report, TestReport};
 use crate::run::{Phase, Run};
-use crate::statuses::Runs;
+use crate::statuses::{Runs, Statuses};
 use crate::text;
+use crate::trigger::Command;
 
 /// Soft cap of a body, in bytes. GitLab takes a million characters; people do not.
 const SOFT_CAP: usize = 60_000;
@@ -34,6 +35,15 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
 pub struct Links<'a> {
     /// The bot's public base URL, no slash at its end.
     pub base: &'a str,
+}
+
+/// What the note tells of.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// Every run that a plan of the change names.
+    pub runs: &'a Runs,
+    /// The statuses of the head.
+    pub statuses: &'a Statuses,
 }
 
 #[derive(Serialize)]
@@ -59,21 +69,24 @@ pub fn marker(change: &ChangeKey) -> String {
 }
 
 /// The body that should stand, or `None` while there is nothing to tell: a note is first written
-/// when a run ends, the config is wrong, or approval is awaited. `exists`: there is a note already,
-/// so it must follow.
+/// when a run ends, the config is wrong, approval is awaited, GitLab refuses a status, or somebody
+/// asks for help. `exists`: there is a note already, so it must follow.
 pub fn body(
     key: &ChangeKey,
     change: &Change,
-    runs: &Runs,
+    shown: Shown<'_>,
     exists: bool,
     links: Links<'_>,
 ) -> Option<String> {
+    let runs = shown.runs;
     let plan = change.plan()?;
     let current = current_runs(plan, runs);
     let ended = current.iter().any(|(_, _, run)| run.finished.is_some());
     let urgent =
         matches!(plan.verdict, PlanVerdict::ConfigError { .. } | PlanVerdict::AwaitingApproval);
-    if !(exists || ended || urgent) {
+    let refused = refusals(plan, shown.statuses);
+    let replies = replies(change);
+    if !(exists || ended || urgent || !refused.is_empty() || !replies.is_empty()) {
         return None;
     }
     let table: Vec<Row> =
@@ -82,6 +95,8 @@ pub fn body(
     context.insert("marker", &marker(key));
     context.insert("headline", &headline(plan, &current));
     context.insert("table", &table);
+    context.insert("refused", &refused);
+    context.insert("replies", &replies);
     context.insert("sections", &sections(plan, &current, links));
     context.insert("history", &history(change, plan, runs, links));
     context.insert("commit", plan.sha.short());
@@ -99,6 +114,47 @@ fn current_runs<'a>(plan: &'a ChangePlanned, runs: &'a Runs) -> Vec<(&'a str, &'
     let planned = planned_runs(plan).into_iter();
     planned.filter_map(|(stack, id)| Some((stack, id, runs.get(id)?))).collect()
 }
+
+/// Status lines that GitLab does not take, with its reason.
+fn refusals(plan: &ChangePlanned, statuses: &Statuses) -> Vec<String> {
+    let current = statuses
+        .refused
+        .iter()
+        .filter(|((lane, _), _)| *lane == plan.lane || lane.starts_with("refs/merge-requests/"));
+    let lines = current.map(|((_, name), refused)| {
+        format!("{}: {}", inline(name, CELL), inline(&refused.message, CELL))
+    });
+    let mut lines: Vec<String> = lines.collect();
+    lines.dedup();
+    lines
+}
+
+/// What became of the last comment commands, where there is something to say.
+fn replies(change: &Change) -> Vec<String> {
+    let last = change.handled.iter().rev().take(REPLIES).rev();
+    let said = last.filter_map(|handled| {
+        let word = crate::change::command_key(&handled.command);
+        match &handled.refused {
+            Some(reason) => {
+                Some(format!("`/{}` was refused: {}", plain(&word), inline(reason, CELL)))
+            }
+            None => matches!(handled.command, Command::Help).then(|| HELP.to_owned()),
+        }
+    });
+    said.collect()
+}
+
+/// Inside a code span only a backtick could do harm.
+fn plain(word: &str) -> String {
+    text::one_line(&word.replace('`', "'"), CELL)
+}
+
+const REPLIES: usize = 3;
+
+/// The commands stand in code spans, so that quoting them starts nothing.
+const HELP: &str = "Commands, each at the start of a line of a new comment, for Developers and above: \
+    `/test` runs all stacks that the change affects, `/test api web` just these, `/retest` runs again \
+    what did not pass, `/cancel` ends what runs, `/help` shows this.";
 
 fn headline(plan: &ChangePlanned, current: &[(&str, &RunId, &Run)]) -> String {
     match &plan.verdict {

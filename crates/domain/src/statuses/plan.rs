@@ -36,14 +36,19 @@ pub fn next(statuses: &Statuses, runs: &Runs, knowledge: Knowledge) -> Next {
     if statuses.in_doubt.is_some() {
         return Next::Resolve;
     }
-    // The very first status waits for nothing.
-    let first = statuses.rows.is_empty();
-    if !first && statuses.pipelines_stale && !knowledge.pipelines_read {
+    // The very first status waits for nothing. A merge request's own lane is the exception: it
+    // exists only in a pipeline that GitLab made.
+    let homeless = statuses.lanes.iter().any(|(name, lane)| own_lane(name) && lane.home.is_none());
+    let first = statuses.rows.is_empty() && !homeless;
+    if !first && (statuses.pipelines_stale || homeless) && !knowledge.pipelines_read {
         return Next::ReadPipelines;
     }
     let mut writes = Vec::new();
     let mut unfinished = false;
     for (name, lane) in &statuses.lanes {
+        if own_lane(name) && lane.home.is_none() {
+            continue;
+        }
         let wanted = lines(lane, runs, posted(statuses, lane));
         unfinished |= wanted.iter().any(|line| !line.state.terminal());
         lane_writes(statuses, name, lane, &wanted, &mut writes);
@@ -57,6 +62,11 @@ pub fn next(statuses: &Statuses, runs: &Runs, knowledge: Knowledge) -> Next {
     }
     writes.sort_by_key(|(rank, _)| *rank);
     Next::Write(writes.into_iter().map(|(_, write)| write).collect())
+}
+
+/// Whether the lane is a merge request's, not a branch's or tag's.
+fn own_lane(name: &str) -> bool {
+    name.starts_with("refs/merge-requests/")
 }
 
 fn rest(statuses: &Statuses, unfinished: bool, knowledge: Knowledge) -> Next {

@@ -149,7 +149,7 @@ impl World {
                     knowledge.pipelines_read = false;
                     self.happened(StatusesIntended { writes: writes.clone(), epoch: 1 });
                     let outcomes = writes.iter().map(|write| self.post(write)).collect();
-                    self.happened(StatusesSettled { outcomes });
+                    self.happened(StatusesSettled { outcomes, tell: Vec::new() });
                 }
             }
         }
@@ -339,7 +339,7 @@ fn a_lost_answer_is_settled_by_what_is_visible() {
     };
     assert_eq!(settle(&writes, &[]), [StatusOutcome::NotDone]);
     let outcomes = settle(&writes, &[shown]);
-    world.happened(StatusesSettled { outcomes });
+    world.happened(StatusesSettled { outcomes, tell: Vec::new() });
     assert_eq!(world.told(), "");
 }
 
