@@ -1,1 +1,16 @@
-//! The story kit: starts the bot against the simulator and tells what a person would see.
+//! The story kit: the whole bot in one process beside a simulated GitLab.
+//!
+//! A story acts as people do ([`Story::push`], [`Story::propose`]), waits until nothing is left to
+//! do ([`Story::settle`]), looks at what a person would see, and ends with [`Story::finish`], which
+//! checks what must hold after every story. Never here: knowledge of how the bot comes to a result.
+
+mod acts;
+mod checks;
+mod look;
+mod plain;
+pub mod process;
+mod setup;
+mod story;
+
+pub use setup::{HOOK_SECRET, Hooks, SIGNING_TOKEN, Setup};
+pub use story::Story;

@@ -1,0 +1,130 @@
+//! A running story, and waiting in it without fixed sleeps.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use aldis::bot::Bot;
+use aldis_domain::event::Event;
+use aldis_domain::touch::WorkKind;
+use aldis_gitlab_sim::{ProjectId, Simulator, UserId};
+use tempfile::TempDir;
+
+use crate::setup::Setup;
+
+/// Longest wait for anything, for slow machines.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Work that is due later than this does not count as unfinished.
+const SOON: Duration = Duration::from_secs(6);
+const LOOK_EVERY: Duration = Duration::from_millis(15);
+
+/// The bot, the GitLab beside it, and one project with the developer alice.
+pub struct Story {
+    pub bot: Bot,
+    pub sim: Simulator,
+    pub project: ProjectId,
+    pub alice: UserId,
+    /// The bot's own user.
+    pub bot_user: UserId,
+    pub(crate) setup: Setup,
+    /// Commits by name.
+    pub(crate) names: Mutex<BTreeMap<String, String>>,
+    /// The bot's data; removed at the end.
+    pub(crate) dir: TempDir,
+}
+
+impl Story {
+    /// The usual beginning.
+    pub async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    /// Waits until every delivery is delivered and nothing is under way or due soon.
+    pub async fn settle(&self) {
+        self.until("nothing is left to do", async || self.at_rest(false).await).await;
+    }
+
+    /// The same, but runs that have begun may go on.
+    pub async fn settle_but_runs(&self) {
+        self.until("only runs go on", async || self.at_rest(true).await).await;
+    }
+
+    /// Waits until something that a person can see is so.
+    pub async fn until_seen(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        self.until(what, async || is_so(self)).await;
+    }
+
+    /// Waits for a condition; panics with `what` and the timeline if it does not come true.
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !is_so().await {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "waited too long until {what}; the timeline is\n{}",
+                self.timeline()
+            );
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn at_rest(&self, runs_may_go_on: bool) -> bool {
+        let idle = tokio::time::timeout(PATIENCE, self.sim.deliveries_idle());
+        assert!(idle.await.is_ok(), "deliveries do not come to an end");
+        let store = &self.bot.store;
+        let before = store.head().await.expect("the log's head");
+        let sent = self.attempts();
+        for kind in WorkKind::ALL {
+            let backlog = store.backlog(kind).await.expect("the backlog");
+            let next = store.next_due(kind).await.expect("the next due item");
+            let leased = if runs_may_go_on && kind == WorkKind::Run {
+                backlog.leased != self.runs_under_way().await
+            } else {
+                backlog.leased > 0
+            };
+            if leased || backlog.due > 0 || next.is_some_and(|due| due <= SOON) {
+                return false;
+            }
+        }
+        store.head().await.expect("the log's head") == before && self.attempts() == sent
+    }
+
+    fn attempts(&self) -> (usize, usize) {
+        let deliveries = self.sim.deliveries();
+        (deliveries.len(), deliveries.iter().map(|d| d.attempts.len()).sum())
+    }
+
+    async fn runs_under_way(&self) -> u64 {
+        let mut under_way = std::collections::BTreeSet::new();
+        for (stream, event) in self.log().await {
+            match event {
+                Event::AttemptStarted(_) => drop(under_way.insert(stream)),
+                Event::RunFinished(_) | Event::AttemptLost(_) => drop(under_way.remove(&stream)),
+                _ => {}
+            }
+        }
+        under_way.len() as u64
+    }
+
+    /// The whole log: stream and event.
+    pub async fn log(&self) -> Vec<(String, Event)> {
+        let mut log = Vec::new();
+        let mut after = 0;
+        loop {
+            let batch = self.bot.store.read(after, 1_000).await.expect("the log can be read");
+            let Some(last) = batch.last() else { return log };
+            after = last.position;
+            let events = batch.into_iter().map(|envelope| {
+                let event = envelope.event().expect("an event of this version");
+                (envelope.stream, event)
+            });
+            log.extend(events);
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        let Self { bot, sim, dir, .. } = self;
+        bot.stop().await;
+        sim.stop().await;
+        dir.close().expect("the data directory can be removed");
+    }
+}

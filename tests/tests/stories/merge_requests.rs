@@ -1,0 +1,128 @@
+//! A merge request's life.
+
+use aldis_tests::{Setup, Story};
+
+const WITH_TAGS: &str = "\
+version: 1
+stacks:
+  ci:
+    steps:
+      - { name: test, run: sh ci.sh }
+    on:
+      merge_request: {}
+      push: { branches: [main] }
+      tag: { tags: [\"v*\"] }
+";
+
+#[tokio::test]
+async fn a_failing_test_is_fixed_merged_and_released() {
+    let story = Setup::with(WITH_TAGS).start().await;
+    story.push("A", "feature", &[("ci.sh", "echo 41 is not 42; exit 1\n")]);
+    let mr = story.propose("feature");
+    story.settle().await;
+    insta::assert_snapshot!(story.page(mr), @r#"
+    !1 Change [opened] A
+    feature A: failed (external)
+      aldis: failed "1 of 1 stack failed: ci"
+      aldis/ci: failed "test failed with exit code 1"
+    @aldis:
+      <!-- aldis:note mr-1.1-1 -->
+      ### ✗ 1 of 1 stack failed
+      
+      | | Stack | Result | Took |
+      |---|---|---|---|
+      | ❌ | [ci](ALDIS/runs/RUN) | test failed with exit code 1 | T |
+      
+      <details><summary>ci: last lines of the output</summary>
+      
+      ```text
+      commit A
+      $ test
+      41 is not 42
+      exit code 1
+      ```
+      
+      </details>
+      
+      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+    "#);
+
+    story.push("B", "feature", &[("ci.sh", "echo 42\n")]);
+    story.settle().await;
+    insta::assert_snapshot!(story.page(mr), @r#"
+    !1 Change [opened] B
+    feature B: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+    @aldis (edited):
+      <!-- aldis:note mr-1.1-1 -->
+      ### ✓ 1 stack passed
+      
+      | | Stack | Result | Took |
+      |---|---|---|---|
+      | ✅ | [ci](ALDIS/runs/RUN) | passed in T | T |
+      
+      <details><summary>Earlier attempts</summary>
+      
+      | Commit | Stack | Result |
+      |---|---|---|
+      | A | [ci](ALDIS/runs/RUN) | ❌ test failed with exit code 1 |
+      
+      </details>
+      
+      <sub>Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+    "#);
+
+    let merge = story.alice().merge(mr).unwrap();
+    story.name(&merge, "M");
+    story.settle().await;
+    insta::assert_snapshot!(story.statuses("M"), @r#"
+    main M: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+    "#);
+
+    story.alice().create_tag(story.project, "v1", &merge, Some("First")).unwrap();
+    story.settle().await;
+    insta::assert_snapshot!(story.statuses("M"), @r#"
+    main M: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+    v1 M: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+    "#);
+    insta::assert_snapshot!(story.runs().await, @"
+    A ci: failed
+    B ci: passed
+    M ci: passed
+    ");
+    story.finish_doubled(3).await;
+}
+
+#[tokio::test]
+async fn two_merge_requests_with_one_head_get_a_comment_each_and_one_run() {
+    let story = Story::start().await;
+    story.alice().push(story.project, "stable", "main").unwrap();
+    story.push("A", "feature", &[("code", "1")]);
+    let to_main = story.propose("feature");
+    let to_stable = story.propose_to("feature", "stable");
+    story.settle().await;
+    story.alice().push(story.project, "other", &story.sha("A")).unwrap();
+    let from_other = story.propose("other");
+    story.settle().await;
+    for mr in [to_main, to_stable, from_other] {
+        assert_eq!(story.notes(mr).len(), 1, "{}", story.page(mr));
+        assert_eq!(story.headline(mr), "### ✓ 1 stack passed");
+    }
+    insta::assert_snapshot!(story.runs().await, @"A ci: passed");
+    insta::assert_snapshot!(story.statuses("A"), @r#"
+    feature A: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+    other A: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+    "#);
+    story.finish_doubled(4).await;
+}
