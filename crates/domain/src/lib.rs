@@ -10,6 +10,7 @@ pub mod event;
 pub mod fold;
 pub mod id;
 pub mod note;
+pub mod planning;
 pub mod report;
 pub mod run;
 pub mod statuses;

@@ -52,3 +52,9 @@ pub fn parse_statuses_key(key: &str) -> Option<(ProjectKey, Sha)> {
     let (project, sha) = key.split_once('-')?;
     Some((project.parse().ok()?, sha.parse().ok()?))
 }
+
+/// A branch or tag without `refs/heads/` or `refs/tags/`.
+pub fn short_name(name: &str) -> &str {
+    let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
+    short.unwrap_or(name)
+}

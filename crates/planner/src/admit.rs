@@ -29,7 +29,7 @@ pub(crate) fn announced(trigger: &Trigger) -> Option<Announced> {
             change,
             project: push.project,
             sha: push.after.clone()?,
-            lane: short_name(&push.name).to_owned(),
+            lane: stream::short_name(&push.name).to_owned(),
         }),
         Trigger::MergeRequest(mr) => {
             let asks = !matches!(
@@ -45,12 +45,6 @@ pub(crate) fn announced(trigger: &Trigger) -> Option<Announced> {
         }
         _ => None,
     }
-}
-
-/// A branch or tag without `refs/heads/` or `refs/tags/`.
-pub(crate) fn short_name(name: &str) -> &str {
-    let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
-    short.unwrap_or(name)
 }
 
 impl Planner {

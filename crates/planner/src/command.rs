@@ -1,18 +1,16 @@
 //! Comment commands: done or refused once per note and command, with the reason kept.
 
-use aldis_bus::Topic;
 use aldis_domain::change::{Change, DEVELOPER, command_key};
-use aldis_domain::event::EndReason;
 use aldis_domain::event::change::CommandHandled;
 use aldis_domain::event::delivery::{DeliveryPlan, DeliveryVerdict};
 use aldis_domain::id::ChangeKey;
-use aldis_domain::run::{Run, RunCommand, decide};
+use aldis_domain::planning::{self, Asked};
 use aldis_domain::stream;
 use aldis_domain::trigger::{Command, NoteTrigger};
 use aldis_store::transact;
 
 use crate::delivery::ignored;
-use crate::plan::{Asked, Source};
+use crate::plan::Source;
 use crate::{PlanError, Planner};
 
 type Decided = (DeliveryVerdict, Vec<DeliveryPlan>);
@@ -96,7 +94,8 @@ impl Planner {
         let asked = match command {
             Command::Help => return Ok(None),
             Command::Cancel => {
-                self.cancel_runs(key, actor, source).await?;
+                self.decide_by(&source.meta, |ledger| planning::cancel_runs(ledger, key, actor))
+                    .await?;
                 return Ok(None);
             }
             Command::Retest => Asked::Retest,
@@ -109,29 +108,6 @@ impl Planner {
             }
             None => Ok(Some("the merge request is not open".to_owned())),
         }
-    }
-
-    async fn cancel_runs(
-        &self,
-        key: &ChangeKey,
-        actor: u64,
-        source: &Source,
-    ) -> Result<(), PlanError> {
-        let name = stream::change(key);
-        transact!(self.store, source.meta.clone(), unit => {
-            let change: Change = unit.fold(&name).await?;
-            for id in change.plan().into_iter().flat_map(|p| &p.stacks).filter_map(|s| s.run.as_ref()) {
-                let stream = stream::run(id);
-                let run: Run = unit.fold(&stream).await?;
-                let cancel = RunCommand::Cancel { reason: EndReason::Asked { by: actor } };
-                for event in decide(&run, cancel)? {
-                    unit.append(&stream, event);
-                }
-            }
-            Ok::<_, PlanError>(())
-        })?;
-        self.bus.hint(Topic::Cancel);
-        Ok(())
     }
 
     async fn keep(

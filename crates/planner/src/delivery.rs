@@ -10,6 +10,7 @@ use aldis_domain::event::resource::PipelinesSeen;
 use aldis_domain::event::{EndReason, Event};
 use aldis_domain::fold::Fold;
 use aldis_domain::id::{ChangeKey, Sha};
+use aldis_domain::planning::{self, Asked};
 use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
 use aldis_domain::trigger::{
@@ -19,7 +20,7 @@ use aldis_gitlab::{MergeRequestQuery, MergeRequestState};
 use aldis_store::{Meta, StoreError, transact};
 
 use crate::admit::announced;
-use crate::plan::{Asked, Source};
+use crate::plan::Source;
 use crate::{PlanError, Planner};
 
 /// How soon a merge request is looked at again whose head GitLab has not filled in yet.
@@ -109,7 +110,7 @@ impl Planner {
     /// A branch moved. Its head as it is now is planned, and every open merge request from it.
     async fn decide_push(&self, push: &Push, source: &Source) -> Result<Decided, PlanError> {
         let change = ChangeKey::Ref { project: push.project, name: push.name.clone() };
-        let branch = crate::admit::short_name(&push.name);
+        let branch = aldis_domain::stream::short_name(&push.name);
         let project = self.project(push.project).await?;
         let head = self.gitlab.project(push.project.id).branch(branch).await?;
         let Some(head) = head.and_then(|b| b.commit.id.parse::<Sha>().ok()) else {
@@ -204,18 +205,36 @@ impl Planner {
         Ok(Some(plan))
     }
 
+    async fn end_change(
+        &self,
+        key: &ChangeKey,
+        reason: EndReason,
+        source: &Source,
+    ) -> Result<(), PlanError> {
+        self.decide_by(&source.meta, |ledger| planning::end_change(ledger, key, &reason)).await
+    }
+
     /// A commit that was promised a status and is not the head after all: its lane ends.
     pub(crate) async fn retract(
         &self,
         trigger: &Trigger,
         head: Option<&Sha>,
         meta: &Meta,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PlanError> {
         let Some(announced) = announced(trigger).filter(|a| head != Some(&a.sha)) else {
             return Ok(());
         };
         let reason = head.map_or(EndReason::Stale, |by| EndReason::Superseded { by: by.clone() });
-        self.end_lane(announced.project, &announced.sha, &announced.change, &reason, meta).await
+        self.decide_by(meta, |ledger| {
+            planning::end_lane(
+                ledger,
+                announced.project,
+                &announced.sha,
+                &announced.change,
+                &reason,
+            )
+        })
+        .await
     }
 
     /// GitLab made or moved a pipeline: the statuses of its commit look for their home again.

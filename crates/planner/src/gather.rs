@@ -9,6 +9,8 @@ use aldis_domain::event::change::{ConfigBasis, MergeRequestFacts, Trust};
 use aldis_domain::id::{ProjectKey, Sha};
 use aldis_gitlab::{FileChange, MergeRequest};
 
+use aldis_domain::planning::Facts;
+
 use crate::project::Project;
 use crate::{PlanError, Planner};
 
@@ -34,24 +36,6 @@ struct ConfigFile {
 enum Remembered {
     Unknown,
     Known(Option<Vec<u8>>),
-}
-
-/// Everything that was read for one head.
-#[derive(Debug, Clone)]
-pub(crate) struct Facts {
-    pub(crate) head: Sha,
-    pub(crate) merge_request: Option<MergeRequestFacts>,
-    pub(crate) trust: Trust,
-    pub(crate) access_level: u32,
-    pub(crate) config: ConfigFound,
-    pub(crate) basis: ConfigBasis,
-    /// `None`: not known, every path counts as touched.
-    pub(crate) changed: Option<Vec<String>>,
-    pub(crate) skip: bool,
-    pub(crate) posting_project: ProjectKey,
-    pub(crate) lane: String,
-    pub(crate) git_ref: String,
-    pub(crate) default_branch: String,
 }
 
 impl Planner {
@@ -87,7 +71,7 @@ impl Planner {
         head: &Sha,
         before: Option<&Sha>,
     ) -> Result<Facts, PlanError> {
-        let short = crate::admit::short_name(name);
+        let short = aldis_domain::stream::short_name(name);
         let tag = name.starts_with("refs/tags/");
         let (file, commit, changed) = tokio::join!(
             self.config_file(project.key, head.as_str()),

@@ -7,19 +7,18 @@
 mod admit;
 mod command;
 mod delivery;
-mod end;
 mod error;
 mod gather;
-mod needs;
 mod plan;
 mod project;
 
 use std::time::Duration;
 
 use aldis_bus::{Bus, Step};
+use aldis_domain::planning;
 use aldis_domain::touch::WorkKind;
 use aldis_gitlab::GitLab;
-use aldis_store::{Claimed, Release, Store, StoreError};
+use aldis_store::{Claimed, Meta, Release, Store, StoreError};
 
 pub use error::PlanError;
 use gather::Files;
@@ -77,7 +76,8 @@ impl Planner {
     pub async fn handle(&self, claimed: &Claimed) -> Result<(), PlanError> {
         let key = claimed.key.key.as_str();
         if let Some(change) = key.strip_prefix("change-").and_then(|c| c.parse().ok()) {
-            return self.look_at_needs(&change).await;
+            let meta = Meta::from_source("planner");
+            return self.decide_by(&meta, |ledger| planning::look_at_needs(ledger, &change)).await;
         }
         self.plan_delivery(key, claimed.attempts).await
     }

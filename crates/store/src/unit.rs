@@ -122,6 +122,24 @@ impl Unit {
     /// The state of `stream`, with what this unit has appended to it. Later appends to it expect
     /// that nobody else has changed it.
     pub async fn fold<S: Fold>(&mut self, stream: &str) -> Result<S, StoreError> {
+        self.load(stream).await?;
+        Ok(S::of(self.known(stream)))
+    }
+
+    /// The events of `stream`, with what this unit has appended to it; else as [`Unit::fold`].
+    pub async fn events(&mut self, stream: &str) -> Result<Vec<Event>, StoreError> {
+        self.load(stream).await?;
+        Ok(self.known(stream).cloned().collect())
+    }
+
+    fn known(&self, stream: &str) -> impl Iterator<Item = &Event> {
+        let known = self.streams.get(stream);
+        let loaded = known.and_then(|known| known.loaded.as_deref()).unwrap_or_default();
+        let new = known.map(|known| known.new.as_slice()).unwrap_or_default();
+        loaded.iter().chain(new.iter().map(|new| &new.event))
+    }
+
+    async fn load(&mut self, stream: &str) -> Result<(), StoreError> {
         if self.streams.get(stream).is_none_or(|known| known.loaded.is_none()) {
             let envelopes = self.store.load(stream).await?;
             let known = self.streams.entry(stream.to_owned()).or_default();
@@ -131,10 +149,7 @@ impl Unit {
             });
             known.loaded = Some(events(&envelopes)?);
         }
-        let known = self.streams.get(stream);
-        let loaded = known.and_then(|known| known.loaded.as_deref()).unwrap_or_default();
-        let new = known.map(|known| known.new.as_slice()).unwrap_or_default();
-        Ok(S::of(loaded.iter().chain(new.iter().map(|new| &new.event))))
+        Ok(())
     }
 
     /// Appends to `stream`, with the work rows that follow from `event`. A stream that was not

@@ -2,30 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use aldis_domain::change::{Chosen, Draft, by_need};
-use aldis_domain::event::change::{ChangePlanned, PlanVerdict, StackDecision};
-use aldis_domain::event::run::{Audience, Deploys, RunRequested};
-use aldis_domain::id::RunId;
-use aldis_domain::report::Outcome;
-use aldis_domain::run::{Phase, Run, RunCommand, RunKey, decide, id_of};
-use aldis_domain::stream;
-use aldis_store::{Unit, sha256};
-
-use super::{Asked, Attempt, branch_of};
-use crate::PlanError;
-use crate::needs::settle_needs;
+use super::needs::settle_needs;
+use super::{Asked, Ledger, Undecided, Wish, branch_of};
+use crate::change::{Chosen, Draft, by_need};
+use crate::event::change::{ChangePlanned, PlanVerdict, StackDecision};
+use crate::event::run::{Audience, Deploys, RunRequested};
+use crate::id::RunId;
+use crate::report::Outcome;
+use crate::run::{Phase, Run, RunCommand, RunKey, decide, id_of};
+use crate::stream;
 
 /// Nobody asks for the same run so often in earnest.
 const MOST_ROUNDS: u32 = 1_000;
 
-impl Attempt<'_> {
+impl Wish<'_> {
     /// One decision per stack in name order, and whether a run is new.
-    pub(super) async fn decisions(
+    pub(super) fn decisions(
         &self,
-        unit: &mut Unit,
+        ledger: &mut Ledger,
         draft: &Draft,
         previous: Option<&ChangePlanned>,
-    ) -> Result<(Vec<StackDecision>, bool), PlanError> {
+    ) -> Result<(Vec<StackDecision>, bool), Undecided> {
         let mut runs: BTreeMap<String, RunId> = BTreeMap::new();
         let mut any_new = false;
         if draft.verdict == PlanVerdict::Runs {
@@ -35,7 +32,7 @@ impl Attempt<'_> {
                 let old = previous
                     .and_then(|p| p.stacks.iter().find(|s| s.stack == chosen.stack))
                     .and_then(|s| s.run.as_ref());
-                let (id, new) = self.run_for(unit, chosen, old, needed, &runs).await?;
+                let (id, new) = self.run_for(ledger, chosen, old, needed, &runs)?;
                 any_new |= new;
                 runs.insert(chosen.stack.clone(), id);
             }
@@ -58,20 +55,20 @@ impl Attempt<'_> {
     }
 
     /// Joins a run that satisfies the wish, or asks for a new one in the first free round.
-    async fn run_for(
+    fn run_for(
         &self,
-        unit: &mut Unit,
+        ledger: &mut Ledger,
         chosen: &Chosen,
         old: Option<&RunId>,
         needed: bool,
         others: &BTreeMap<String, RunId>,
-    ) -> Result<(RunId, bool), PlanError> {
+    ) -> Result<(RunId, bool), Undecided> {
         let mut round = 0;
         if let Some(old) = old {
-            let run: Run = unit.fold(&stream::run(old)).await?;
+            let run: Run = ledger.fold(&stream::run(old))?;
             if let Some(request) = run.request.as_ref().filter(|r| self.same_wish(r, chosen)) {
                 if self.content_with(&run, chosen) {
-                    self.join(unit, old, &run, needed)?;
+                    self.join(ledger, old, &run, needed)?;
                     return Ok((old.clone(), false));
                 }
                 round = request.round + 1;
@@ -90,15 +87,15 @@ impl Attempt<'_> {
                     tracked: chosen.tracked,
                     round,
                 },
-                sha256,
+                self.sha256,
             );
-            let run: Run = unit.fold(&stream::run(&id)).await?;
+            let run: Run = ledger.fold(&stream::run(&id))?;
             if run.satisfies() || round == last {
-                self.join(unit, &id, &run, needed)?;
+                self.join(ledger, &id, &run, needed)?;
                 return Ok((id, false));
             }
             if run.phase() == Phase::Absent {
-                self.request(unit, &id, chosen, round, needed, others).await?;
+                self.request(ledger, &id, chosen, round, needed, others)?;
                 return Ok((id, true));
             }
             round += 1;
@@ -128,24 +125,30 @@ impl Attempt<'_> {
         Audience { change: self.key.clone(), posting_project: self.facts.posting_project }
     }
 
-    fn join(&self, unit: &mut Unit, id: &RunId, run: &Run, needed: bool) -> Result<(), PlanError> {
-        let delivery = self.source.delivery.clone();
+    fn join(
+        &self,
+        ledger: &mut Ledger,
+        id: &RunId,
+        run: &Run,
+        needed: bool,
+    ) -> Result<(), Undecided> {
+        let delivery = self.delivery.map(str::to_owned);
         let join = RunCommand::Join { audience: self.audience(), needed, delivery };
         for event in decide(run, join)? {
-            unit.append(&stream::run(id), event);
+            ledger.append(&stream::run(id), event);
         }
         Ok(())
     }
 
-    async fn request(
+    fn request(
         &self,
-        unit: &mut Unit,
+        ledger: &mut Ledger,
         id: &RunId,
         chosen: &Chosen,
         round: u32,
         needed: bool,
         others: &BTreeMap<String, RunId>,
-    ) -> Result<(), PlanError> {
+    ) -> Result<(), Undecided> {
         let needs = chosen.definition.needs.iter();
         let deploys = chosen.definition.environment.clone().filter(|_| chosen.tracked);
         let request = RunRequested {
@@ -163,11 +166,11 @@ impl Attempt<'_> {
             needs: needs.filter_map(|n| Some((n.clone(), others.get(n)?.clone()))).collect(),
             needed,
             why: chosen.rule.explain(),
-            delivery: self.source.delivery.clone(),
+            delivery: self.delivery.map(str::to_owned),
         };
         let name = stream::run(id);
-        unit.append(&name, request);
-        settle_needs(unit, &name).await?;
+        ledger.append(&name, request);
+        settle_needs(ledger, &name)?;
         Ok(())
     }
 }
