@@ -1,6 +1,8 @@
 //! Deliveries of one merge request in any order, doubled, or lost and sent again: what GitLab
 //! should show in the end is the same.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::collections::BTreeMap;
 
 use aldis_domain::change::{Change, ConfigFound};
