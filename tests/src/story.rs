@@ -31,6 +31,7 @@ pub struct Story {
     pub(crate) names: Mutex<BTreeMap<String, String>>,
     /// The bot's data; removed at the end.
     pub(crate) dir: TempDir,
+    pub(crate) _alone: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Story {
@@ -122,7 +123,7 @@ impl Story {
     }
 
     pub(crate) async fn stop(self) {
-        let Self { bot, sim, dir, .. } = self;
+        let Self { bot, sim, dir, _alone, .. } = self;
         bot.stop().await;
         sim.stop().await;
         dir.close().expect("the data directory can be removed");

@@ -1,0 +1,13 @@
+//! Kills the shipped program at every named point and checks that nothing is lost or doubled.
+//!
+//! The simulated GitLab lives in the test and is the oracle: at the end a person must see there
+//! what stands there when nothing was killed. Needs git and bubblewrap, and builds the program.
+
+mod burst;
+mod effects;
+mod oracle;
+mod play;
+mod points;
+mod stops;
+mod trials;
+mod world;

@@ -1,0 +1,178 @@
+//! One bot, one GitLab, one project, and a short story that is played on while the bot is killed
+//! and started again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use aldis_gitlab_sim::{
+    AccessLevel, DeliveryState, MergeRequestRef, Options, ProjectId, Route, Scope,
+    Secret, Simulator, Trigger, UserId,
+};
+use aldis_tests::process::{Process, Site};
+use aldis_tests::{HOOK_SECRET, SIGNING_TOKEN};
+
+pub(crate) const BOT: &str = "aldis";
+const CONFIG: &str = "\
+version: 1
+stacks:
+  app:
+    steps:
+      - { name: test, run: sh ./test.sh }
+  deploy:
+    needs: [app]
+    steps:
+      - { name: deploy, run: test -z $ALDIS_ENVIRONMENT || sleep 1 }
+    environment: { name: production, url: https://app.example.org, tier: production }
+";
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A world in which the bot may die at any time.
+pub(crate) struct World {
+    /// What is tried, for messages.
+    pub(crate) name: String,
+    pub(crate) sim: Simulator,
+    pub(crate) site: Site,
+    pub(crate) project: ProjectId,
+    pub(crate) developer: UserId,
+    pub(crate) bot: Process,
+    /// Failpoints of the starts to come.
+    starts: VecDeque<String>,
+    /// Kills the bot itself when an endpoint has been called so often.
+    pub(crate) kill_at: Option<(Route, usize)>,
+    /// How often the bot was killed.
+    pub(crate) kills: usize,
+    /// How long one act may take to settle.
+    pub(crate) patience: Duration,
+    /// Commits by name.
+    pub(crate) commits: BTreeMap<String, String>,
+}
+
+impl World {
+    /// A project with one commit and a hook, and the bot. Its first starts are armed with these
+    /// failpoints, one each.
+    pub(crate) async fn build(name: &str, failpoints: &[&str]) -> Self {
+        let sim = Simulator::start(Options::default()).await.expect("the simulator; it needs git");
+        let developer = sim.create_user("alice");
+        let user = sim.create_bot(BOT);
+        let token = sim.create_token(user, &[Scope::Api], None).expect("a token");
+        let project = sim.create_project("group/demo", developer).expect("a project");
+        sim.set_member(project, user, AccessLevel::Maintainer).expect("a member");
+        let site = Site::new(&[
+            ("GITLAB_URL", sim.url()),
+            ("GITLAB_TOKEN", &token),
+            ("GITLAB_WEBHOOK_SECRET", HOOK_SECRET),
+            ("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING_TOKEN),
+            ("GITLAB_API_BUDGET", "60000"),
+        ]);
+        let files = [(".aldis.yml", Some(CONFIG)), ("test.sh", Some("true\n"))];
+        sim.by(developer).commit_and_push(project, "main", &files, "Begin").expect("a commit");
+        let secret =
+            Secret::Both { token: HOOK_SECRET.to_owned(), signing: SIGNING_TOKEN.to_owned() };
+        let mut starts: VecDeque<String> = failpoints.iter().map(|p| (*p).to_owned()).collect();
+        let bot = site.start(starts.pop_front().as_deref()).await;
+        sim.add_hook(project, &site.webhook_url(), secret, Trigger::ALL).expect("a hook");
+        Self {
+            name: name.to_owned(),
+            sim,
+            site,
+            project,
+            developer,
+            bot,
+            starts,
+            kill_at: None,
+            kills: 0,
+            patience: Duration::from_secs(60),
+            commits: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn name_commit(&mut self, name: &str, sha: String) {
+        self.sim.name_sha(&sha, name);
+        self.commits.insert(name.to_owned(), sha);
+    }
+
+    /// Waits until nothing is left to do. Starts the bot again if it was killed, and sends again
+    /// what did not reach it.
+    pub(crate) async fn settle(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let calls = self.sim.calls().len();
+            self.strike().await;
+            self.revive().await;
+            let all_sent = !self.send_again();
+            let idle = tokio::time::timeout(self.patience, self.sim.deliveries_idle()).await;
+            assert!(idle.is_ok(), "{}: deliveries do not come to an end", self.name);
+            // An error says that the bot was killed just now.
+            let at_rest = matches!(self.site.at_rest().await, Ok(true));
+            let alive = self.bot.ended().is_none();
+            if all_sent && at_rest && alive && !self.send_again() && self.sim.calls().len() == calls
+            {
+                return;
+            }
+            assert!(begun.elapsed() < self.patience, "{}", self.describe("it does not settle"));
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn strike(&mut self) {
+        if self.kill_at.is_some_and(|(route, count)| self.sim.count(route) >= count) {
+            self.kill_at = None;
+            self.bot.kill().await;
+        }
+    }
+
+    /// Starts the bot again if it was killed.
+    pub(crate) async fn revive(&mut self) {
+        let Some(status) = self.bot.ended() else { return };
+        assert_eq!(status.signal(), Some(9), "{}", self.describe("it ended by itself"));
+        self.kills += 1;
+        self.bot = self.site.start(self.starts.pop_front().as_deref()).await;
+    }
+
+    /// Presses "Resend" for what was not answered 2xx. False: there is nothing to be sent.
+    pub(crate) fn send_again(&self) -> bool {
+        let mut any = false;
+        for delivery in self.sim.deliveries() {
+            let lost =
+                delivery.state == DeliveryState::Sent && !delivery.attempts.iter().any(|a| a.ok());
+            if lost {
+                self.sim.redeliver(delivery.id).expect("a delivery of this number");
+            }
+            any |= lost;
+        }
+        any
+    }
+
+    /// For the message of a failure: what a person sees, and what the bot said.
+    pub(crate) fn describe(&self, problem: &str) -> String {
+        let Self { name, .. } = self;
+        format!(
+            "{name}: {problem}\n{}\nthe timeline:\n{}\nthe bot's last life:\n{}",
+            self.seen(),
+            self.sim.timeline().join("\n"),
+            self.bot.said()
+        )
+    }
+
+    /// What a person sees, without what differs from one time to the next.
+    pub(crate) fn seen(&self) -> String {
+        let mut text = String::new();
+        for (name, sha) in &self.commits {
+            let mut pipelines = self.sim.pipeline_views(self.project, sha);
+            pipelines.reverse();
+            text.push_str(&format!("{name}:\n"));
+            for pipeline in pipelines {
+                text.push_str(&format!("{pipeline}\n"));
+            }
+        }
+        for iid in 1.. {
+            let mr = MergeRequestRef { project: self.project, iid };
+            let Ok(page) = self.sim.merge_request_page(mr) else { break };
+            text.push_str(&format!("{page}\n"));
+        }
+        let page = self.sim.environment_page(self.project);
+        text.push_str(&page.map(|page| page.to_string()).unwrap_or_default());
+        self.site.plain(&text, self.sim.url())
+    }
+}
