@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Pid;
 
@@ -50,7 +51,10 @@ impl Mechanism {
 
     /// Makes the groups of a slot and sets their limits.
     pub(crate) fn slot_groups(&self, slot: u16, limits: &Limits) -> io::Result<Vec<Cgroup>> {
-        let name = format!("aldis-{}-{slot}", std::process::id());
+        // Several runners may live in one process; their groups must not be the same.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("aldis-{}-{made}-{slot}", std::process::id());
         match self {
             Self::V2 { parent } => sweep(parent),
             Self::V1 { memory, pids } => [memory, pids].into_iter().for_each(|dir| sweep(dir)),
