@@ -1,0 +1,10 @@
+//! The built program, as people and scripts call it.
+
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod lint;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod support;
