@@ -143,6 +143,6 @@ pub enum Breach {
     Unreadable { position: Position, why: String },
     #[error("log_head says position {position}, but the last event there is another one")]
     Head { position: Position },
-    #[error("streams says version {version} of `{stream}`, but its events say otherwise")]
+    #[error("the events of stream `{stream}` do not have the versions 1 to {version}")]
     Stream { stream: String, version: u64 },
 }

@@ -30,6 +30,24 @@ pub(crate) struct DueRow {
     pub(crate) reset: bool,
 }
 
+/// An append with all that can be made of it before its turn, so that the writer need not.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) append: Append,
+    /// Of all events of all writes, in order.
+    bodies: Vec<String>,
+    meta: String,
+}
+
+impl From<Append> for Ready {
+    fn from(append: Append) -> Self {
+        let events = append.writes.iter().flat_map(|write| &write.events);
+        let bodies = events.map(|new| new.event.body()).collect();
+        let meta = append.meta.text();
+        Self { append, bodies, meta }
+    }
+}
+
 /// What happens to a row of `work`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct WorkChange {
@@ -59,7 +77,8 @@ impl Judgement {
     }
 
     /// Takes the append in, or says why not. A refusal leaves no trace.
-    pub(crate) fn judge(&mut self, append: &Append) -> Answer {
+    pub(crate) fn judge(&mut self, ready: &Ready) -> Answer {
+        let append = &ready.append;
         if append.event_ids().any(|id| self.facts.known.contains(&id)) {
             return Answer::Seen;
         }
@@ -83,9 +102,9 @@ impl Judgement {
                 versions.insert(write.stream.clone(), version);
             }
         }
-        let meta = append.meta.text();
+        let mut bodies = ready.bodies.iter();
         for write in &append.writes {
-            self.take(write, &meta);
+            self.take(write, &mut bodies, &ready.meta);
         }
         self.facts.known.extend(append.event_ids());
         append.touches.iter().for_each(|touch| self.touch(touch));
@@ -101,9 +120,14 @@ impl Judgement {
         self.facts.leases.get(&fence.key) == Some(&fence.epoch)
     }
 
-    fn take(&mut self, write: &StreamWrite, meta: &str) {
+    fn take<'a>(
+        &mut self,
+        write: &StreamWrite,
+        bodies: &mut impl Iterator<Item = &'a String>,
+        meta: &str,
+    ) {
         let mut version = self.version(&write.stream).unwrap_or(0);
-        for new in &write.events {
+        for (new, body) in write.events.iter().zip(bodies) {
             version += 1;
             let mut envelope = Envelope {
                 position: self.head.position + 1,
@@ -112,7 +136,7 @@ impl Judgement {
                 version,
                 kind: new.event.kind().to_owned(),
                 schema_version: Event::SCHEMA_VERSION,
-                body: new.event.body(),
+                body: body.clone(),
                 meta: meta.to_owned(),
                 recorded_at: self.recorded_at,
                 prev_hash: self.head.hash,

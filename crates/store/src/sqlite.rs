@@ -1,6 +1,7 @@
 //! The embedded engine: one file, one writer task, a few readers.
 
 mod beside;
+mod packed;
 mod read;
 mod verify;
 mod views;
@@ -182,6 +183,7 @@ fn migrator() -> Migrator {
         numbered!(2, "work"),
         numbered!(3, "views"),
         numbered!(4, "beside_the_log"),
+        numbered!(5, "versions_from_events"),
     ])
 }
 

@@ -82,11 +82,30 @@ async fn head_and_versions_must_fit_the_events() {
     assert_eq!(head, Breach::Head { position: 6 });
     let head = breach("UPDATE log_head SET hash = zeroblob(32)").await;
     assert_eq!(head, Breach::Head { position: 7 });
-    let stream = "change-3".to_owned();
-    let wrong = breach("UPDATE streams SET version = 9 WHERE stream = 'change-3'").await;
-    assert_eq!(wrong, Breach::Stream { stream: stream.clone(), version: 9 });
-    let gone = breach("DELETE FROM streams WHERE stream = 'change-3'").await;
-    assert_eq!(gone, Breach::Stream { stream, version: 0 });
+}
+
+/// The chain is whole again after this forgery: only the versions tell.
+#[tokio::test]
+async fn a_version_that_is_left_out_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    fill(&store, 7).await;
+    let mut last = store.read(6, 1).await.unwrap().remove(0);
+    store.close().await;
+    last.version = 9;
+    let hash = last.computed_hash().to_vec();
+    let mut db = raw(dir.path()).await;
+    for forged in [
+        "UPDATE events SET version = 9, hash = $1 WHERE position = 7",
+        "UPDATE log_head SET hash = $1",
+    ] {
+        sqlx::query(forged).bind(hash.clone()).execute(&mut db).await.unwrap();
+    }
+    db.close().await.unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    let found = store.verify(|_| ()).await.unwrap_err();
+    let StoreError::Broken(found) = found else { panic!("{found:?}") };
+    assert_eq!(found, Breach::Stream { stream: "change-6".to_owned(), version: 9 });
 }
 
 #[tokio::test]

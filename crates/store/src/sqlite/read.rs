@@ -7,10 +7,15 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 use uuid::Uuid;
 
+use super::packed::unpack;
 use super::{Result, Sqlite};
 use crate::envelope::{Envelope, Head, Position};
 use crate::error::StoreError;
 use crate::sql;
+
+/// Events that are packed into one value: enough that the statement costs little beside them, few
+/// enough that they do not fill the memory.
+const PACK: usize = 256;
 
 impl Sqlite {
     pub(crate) async fn load(&self, stream: &str, after: u64) -> Result<Vec<Envelope>> {
@@ -37,11 +42,18 @@ impl Sqlite {
     }
 
     pub(crate) async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
-        let mut events = Vec::with_capacity(limit.min(4096));
-        let rows = query(sql::READ).bind(after).bind(signed(limit as u64));
-        let mut rows = rows.fetch(&self.readers);
-        while let Some(row) = rows.try_next().await? {
-            events.push(envelope(&row)?);
+        let mut events: Vec<Envelope> = Vec::with_capacity(limit.min(4096));
+        while events.len() < limit {
+            let last = events.last().map_or(after, |event| event.position);
+            let wanted = PACK.min(limit - events.len());
+            let packed = query(sql::sqlite::READ_PACKED).bind(last).bind(signed(wanted as u64));
+            let row = packed.fetch_one(&self.readers).await?;
+            let packed = unpack(row.try_get::<Option<&[u8]>, _>(0)?.unwrap_or_default())?;
+            let is_end = packed.len() < wanted;
+            events.extend(packed);
+            if is_end {
+                break;
+            }
         }
         Ok(events)
     }

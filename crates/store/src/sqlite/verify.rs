@@ -1,16 +1,15 @@
 //! Checking that the log is whole.
 
-use futures_util::TryStreamExt;
 use sqlx::{Row, query};
 
-use super::read::{envelope, unsigned};
+use super::read::unsigned;
 use super::{Result, Sqlite};
 use crate::envelope::{Breach, Envelope, Head, Position, Verified};
 use crate::error::StoreError;
 use crate::sql;
 
-/// Events that are read in one statement: a long one would keep SQLite from cleaning up its log.
-const CHUNK: i64 = 8192;
+/// Events that are read at once.
+const CHUNK: i64 = 4096;
 
 impl Sqlite {
     pub(crate) async fn verify(
@@ -19,9 +18,21 @@ impl Sqlite {
     ) -> Result<Verified> {
         let head = self.head().await?;
         let mut last = Head { position: 0, hash: [0; 32] };
+        let mut chunk = CHUNK;
         while last.position < head.position {
-            last = self.verify_chunk(last, head.position).await?;
-            progress(last.position);
+            let limit = chunk.min(head.position - last.position);
+            match self.verify_chunk(last, limit).await {
+                // Some event of it cannot be read; one by one shows which.
+                Err(StoreError::Corrupt(_)) if chunk > 1 => chunk = 1,
+                Err(StoreError::Corrupt(why)) => {
+                    let position = last.position + 1;
+                    return Err(Breach::Unreadable { position, why }.into());
+                }
+                read => {
+                    last = read?;
+                    progress(last.position);
+                }
+            }
         }
         let behind = self.read(head.position, 1).await?;
         let grown = self.head().await?.position;
@@ -35,21 +46,12 @@ impl Sqlite {
         Ok(Verified { events: head.position.unsigned_abs(), head })
     }
 
-    async fn verify_chunk(&self, mut last: Head, end: Position) -> Result<Head> {
-        let limit = CHUNK.min(end - last.position);
-        let first = last.position + 1;
-        let mut rows = query(sql::READ).bind(last.position).bind(limit).fetch(&self.readers);
-        while let Some(row) = rows.try_next().await? {
-            let position = last.position + 1;
-            let event = envelope(&row).map_err(|e| match e {
-                StoreError::Corrupt(why) | StoreError::Unexpected(why) => {
-                    Breach::Unreadable { position, why }.into()
-                }
-                other => other,
-            })?;
+    async fn verify_chunk(&self, mut last: Head, limit: Position) -> Result<Head> {
+        let end = last.position + limit;
+        for event in self.read(last.position, usize::try_from(limit).unwrap_or(1)).await? {
             last = follow(last, &event)?;
         }
-        if last.position < first + limit - 1 {
+        if last.position < end {
             return Err(Breach::Missing { position: last.position + 1 }.into());
         }
         Ok(last)

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::envelope::{Envelope, Head, Position};
 use crate::error::StoreError;
 use crate::failpoint::{Failpoint, Moment};
+use crate::judge::Ready;
 use crate::sql;
 use crate::work::Bells;
 
@@ -67,7 +68,7 @@ enum Command {
 }
 
 struct WaitingAppend {
-    append: Append,
+    ready: Ready,
     answer: Option<Answer>,
     reply: oneshot::Sender<Result<Answer>>,
 }
@@ -125,7 +126,8 @@ impl Writer {
 
     pub(super) async fn append(&self, append: Append) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        self.hand_over(Command::Append(Box::new(WaitingAppend { append, answer: None, reply })))
+        let ready = Ready::from(append);
+        self.hand_over(Command::Append(Box::new(WaitingAppend { ready, answer: None, reply })))
             .await?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -274,7 +276,7 @@ impl Task {
     fn ring(&self, group: &Group) {
         let taken =
             group.appends.iter().filter(|a| matches!(a.answer, Some(Answer::Appended { .. })));
-        let mut touched = taken.flat_map(|a| &a.append.touches).peekable();
+        let mut touched = taken.flat_map(|a| &a.ready.append.touches).peekable();
         if touched.peek().is_some() {
             self.told
                 .bells

@@ -29,13 +29,13 @@ pub(super) async fn run(
     let facts = facts(db, appends).await?;
     let mut judgement = Judgement::new(facts, head, now.lease, now.wall);
     for waiting in appends.iter_mut() {
-        waiting.answer = Some(judgement.judge(&waiting.append));
+        waiting.answer = Some(judgement.judge(&waiting.ready));
     }
     find_repeats(db, appends).await?;
     let taken: Vec<&Append> = appends
         .iter()
         .filter(|waiting| matches!(waiting.answer, Some(Answer::Appended { .. })))
-        .map(|waiting| &waiting.append)
+        .map(|waiting| &waiting.ready.append)
         .collect();
     write_events(db, &judgement).await?;
     write_work(db, &judgement).await?;
@@ -52,16 +52,22 @@ pub(super) async fn run(
 
 async fn facts(db: &mut SqliteConnection, appends: &[WaitingAppend]) -> Result<Facts> {
     let mut facts = Facts::default();
-    let writes = || appends.iter().flat_map(|waiting| &waiting.append.writes);
+    let writes = || appends.iter().flat_map(|waiting| &waiting.ready.append.writes);
     let streams: BTreeSet<&str> = writes().map(|write| write.stream.as_str()).collect();
     if !streams.is_empty() {
         let rows = query(sql::sqlite::VERSIONS).bind(json_list(streams)).fetch_all(&mut *db);
         for row in rows.await? {
-            facts.versions.insert(row.try_get(0)?, unsigned(&row, 1)?);
+            let version: Option<i64> = row.try_get(1)?;
+            if version.is_some() {
+                facts.versions.insert(row.try_get(0)?, unsigned(&row, 1)?);
+            }
         }
     }
-    let fences: BTreeSet<&WorkKey> =
-        appends.iter().filter_map(|w| w.append.fence.as_ref()).map(|fence| &fence.key).collect();
+    let fences: BTreeSet<&WorkKey> = appends
+        .iter()
+        .filter_map(|w| w.ready.append.fence.as_ref())
+        .map(|fence| &fence.key)
+        .collect();
     if !fences.is_empty() {
         let fences: Vec<&WorkKey> = fences.into_iter().collect();
         let rows = query(sql::sqlite::LEASES).bind(work_keys(fences.iter().copied()));
@@ -84,10 +90,10 @@ async fn find_repeats(db: &mut SqliteConnection, appends: &mut [WaitingAppend]) 
     let refused = |waiting: &&mut WaitingAppend| {
         matches!(waiting.answer, Some(Answer::Conflict { .. } | Answer::FencedOff))
     };
-    let ids = appends.iter_mut().filter(refused).flat_map(|w| w.append.event_ids()).collect();
+    let ids = appends.iter_mut().filter(refused).flat_map(|w| w.ready.append.event_ids()).collect();
     let known = known(db, ids).await?;
     for waiting in appends.iter_mut().filter(refused) {
-        if waiting.append.event_ids().any(|id| known.contains(&id)) {
+        if waiting.ready.append.event_ids().any(|id| known.contains(&id)) {
             waiting.answer = Some(Answer::Seen);
         }
     }
@@ -108,11 +114,6 @@ async fn known(db: &mut SqliteConnection, ids: Vec<Uuid>) -> Result<HashSet<Uuid
 }
 
 async fn write_events(db: &mut SqliteConnection, judgement: &Judgement) -> Result<()> {
-    let versions: Vec<_> = judgement.versions.iter().collect();
-    insert(db, &sql::STREAMS, &versions, |query, (stream, version)| {
-        query.bind((*stream).clone()).bind(signed(**version))
-    })
-    .await?;
     insert(db, &sql::EVENTS, &judgement.events, |query, event| {
         query
             .bind(event.position)
