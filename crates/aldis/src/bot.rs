@@ -176,6 +176,7 @@ fn serve_http(
         base_url: settings.base_url.clone(),
         listen_is_loopback: listener.local_addr()?.ip().is_loopback(),
         bootstrap_token: token.expose_secret().into(),
+        warnings: settings.warnings(),
     };
     let state = State::new(store.clone(), &pages);
     let server = HttpServer::new(move || {

@@ -1,7 +1,9 @@
 //! Settings: environment variables, each also readable from the file that `<NAME>_FILE` names.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use aldis_domain::config::Executor;
 use aldis_gitlab::hook::{Secrets, SigningKey};
@@ -111,9 +113,25 @@ const fn setting(name: &'static str, default: &'static str, meaning: &'static st
 /// Where values come from: the environment, or a map in a test.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The process's environment.
+/// The process's environment, and below it the file `.env` of the working directory.
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    static FILE: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+        std::fs::read_to_string(".env").map(|text| dot_env(&text)).unwrap_or_default()
+    });
+    std::env::var(name).ok().or_else(|| FILE.get(name).cloned())
+}
+
+/// Lines of `NAME=value`, perhaps with `export` before or quotes around; `#` begins a comment line.
+fn dot_env(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let pairs =
+        lines.filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
+    let unquoted = |value: &str| {
+        let value = value.trim();
+        let quoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
+        quoted.unwrap_or(value).to_owned()
+    };
+    pairs.map(|(name, value)| (name.trim().to_owned(), unquoted(value))).collect()
 }
 
 impl Settings {
@@ -149,6 +167,28 @@ impl Settings {
                 None => None,
             },
         })
+    }
+}
+
+impl Settings {
+    /// What weakens security, in words for people.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.gitlab.verify_tls {
+            warnings.push(
+                "GIT_SSL_VERIFY=false: anybody on the way to GitLab can read the token and change \
+                 answers; set GITLAB_CA_FILE instead"
+                    .to_owned(),
+            );
+        }
+        if self.executor == Executor::Shell {
+            warnings.push(
+                "ALDIS_EXECUTOR=shell: jobs run without any isolation and can read everything that \
+                 this server can"
+                    .to_owned(),
+            );
+        }
+        warnings
     }
 }
 
@@ -282,6 +322,14 @@ mod tests {
                 .starts_with("GITLAB_WEBHOOK_SIGNING_TOKEN: ")
         );
         assert!(wrong("GITLAB_TOKEN", " ").starts_with("GITLAB_TOKEN is not set"));
+    }
+
+    #[test]
+    fn an_env_file_is_read_as_shells_read_it() {
+        let file =
+            dot_env("# bot\nGITLAB_URL=https://git.example.org\n\nexport A = 'b c'\nC=\"d=e\"\n");
+        let pairs: Vec<_> = file.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("A", "b c"), ("C", "d=e"), ("GITLAB_URL", "https://git.example.org")]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Settings {
     pub listen_is_loopback: bool,
     /// Opens every page. An empty one opens none.
     pub bootstrap_token: SecretString,
+    /// Settings that weaken security, in words: told on the first page.
+    pub warnings: Vec<String>,
 }
 
 /// Shared by all pages. Cheap to clone.
@@ -26,6 +28,7 @@ pub struct State {
     pub(crate) access: Arc<Access>,
     /// No slash at its end; empty if none is set.
     pub(crate) base_url: Arc<str>,
+    pub(crate) warnings: Arc<[String]>,
 }
 
 impl State {
@@ -40,6 +43,7 @@ impl State {
             store,
             access: Arc::new(Access::new(rules, &settings.bootstrap_token)),
             base_url: base.into(),
+            warnings: settings.warnings.clone().into(),
         }
     }
 }

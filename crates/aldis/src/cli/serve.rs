@@ -11,10 +11,8 @@ use crate::settings::{Settings, environment};
 
 pub(crate) async fn run() -> Result<u8> {
     let settings = Settings::read(&environment)?;
-    if !settings.gitlab.verify_tls {
-        tracing::warn!(
-            "GIT_SSL_VERIFY=false: anybody on the way can read the token and change answers"
-        );
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
     }
     let bot = Bot::start(settings).await?;
     greet(&bot)?;

@@ -24,6 +24,7 @@ const SHOWN: usize = 30;
 /// What the first page shows.
 #[derive(Debug, Serialize)]
 pub(crate) struct HomeView {
+    warnings: Vec<String>,
     runs: Vec<RunRow>,
     deliveries: Vec<DeliveryRow>,
     older_runs: Option<String>,
@@ -112,6 +113,7 @@ async fn gather(
         format!("/?{scope}{list}={}", links::segment(&cursor))
     };
     Ok(HomeView {
+        warnings: state.warnings.to_vec(),
         runs: runs.iter().map(|(_, entry)| run_row(entry, &names, now)).collect(),
         deliveries: deliveries
             .iter()

@@ -10,6 +10,7 @@ async fn an_empty_house_says_what_to_do_next() {
     assert_eq!(page.status, 200);
     insta::assert_snapshot!(page.text(), @r"
     Runs and deliveries
+    Warning: GIT_SSL_VERIFY=false
     Runs
     Nothing has run yet.
     Deliveries
@@ -33,6 +34,7 @@ async fn the_first_page_lists_what_came_and_what_ran() {
     story(&site).await;
     insta::assert_snapshot!(site.get("/").await.text(), @r"
     Runs and deliveries
+    Warning: GIT_SSL_VERIFY=false
     Runs
     | State | Stack | For | Result | When
     | ✗ failed

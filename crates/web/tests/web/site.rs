@@ -76,6 +76,7 @@ impl Site {
             base_url: None,
             listen_is_loopback: true,
             bootstrap_token: SecretString::from(TOKEN),
+            warnings: vec!["GIT_SSL_VERIFY=false".to_owned()],
         };
         Self { store, clock, settings, _dir: dir }
     }
