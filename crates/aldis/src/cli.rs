@@ -43,7 +43,7 @@ enum Command {
         #[arg(long = "project", value_name = "ID_OR_PATH")]
         projects: Vec<String>,
         /// URL that the projects' webhooks should have, if not that below ALDIS_BASE_URL.
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", value_parser = web_url)]
         hook_url: Option<Url>,
         /// Print the checks as a JSON array.
         #[arg(long)]
@@ -88,6 +88,11 @@ enum ProjectionsCommand {
         /// Only this one: projects, deliveries, runs or changes.
         name: Option<String>,
     },
+}
+
+fn web_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or("write it as https://aldis.example.org/api/webhooks/gitlab")
 }
 
 impl Cli {

@@ -21,7 +21,7 @@ use url::Url;
 
 use super::place;
 use crate::settings::{GitLabSettings, Settings, environment};
-use data::Known;
+use data::{Data, Known};
 use gitlab::Bot;
 use hooks::Target;
 use report::Report;
@@ -64,9 +64,13 @@ async fn examine(asked: &Asked, report: &mut Report) {
     let local = place::local(&environment);
     let mut known = Known::default();
     if let Ok(local) = &local {
-        let usable = data::check(report, local).await;
-        machine::check(report, local).await;
-        if usable && let Ok(gitlab) = GitLabSettings::read(&environment) {
+        let data = data::check(report, local).await;
+        if data != Data::Unusable {
+            machine::check(report, local).await;
+        }
+        if data == Data::Log
+            && let Ok(gitlab) = GitLabSettings::read(&environment)
+        {
             known = Known::read(local, &gitlab.url).await;
         }
     }

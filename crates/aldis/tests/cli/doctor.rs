@@ -305,7 +305,12 @@ async fn hooks_are_looked_at_one_by_one() {
     fail hook secret: hook 2 has none: its deliveries are refused (401)
     exit 1
     ");
-    let named = ["--json", "--hook-url", other];
+    let named = [
+        "--json",
+        "--hook-url",
+        "http://me:my-word@other.example.org/api/webhooks/gitlab?key=my-word",
+    ];
+    assert!(!world.doctor(&token, &named, &[]).out.contains("my-word"));
     assert_snapshot!(world.troubles(&world.doctor(&token, &named, &[])), @"
     warn clone token: none of its own: runs are cloned with the API token
     fail hook secret: hook 2 has none: its deliveries are refused (401)
@@ -362,6 +367,11 @@ async fn a_wrong_url_is_found() {
     let said = world.doctor(&token, &["--json"], &[("GITLAB_URL", &closed)]);
     let lines = world.troubles(&said).replace(&closed, "CLOSED");
     assert!(lines.contains("fail GitLab: CLOSED: GET /version: "), "{lines}");
+    let unsafe_tls =
+        [("GITLAB_URL", closed.replace("http:", "https:")), ("GIT_SSL_VERIFY", "false".to_owned())];
+    let unsafe_tls = unsafe_tls.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let lines = world.troubles(&world.doctor(&token, &["--json"], &unsafe_tls));
+    assert!(lines.starts_with("warn TLS: NOT VERIFIED"), "{lines}");
     let said = world.doctor(&token, &["--json"], &[("GITLAB_URL", "gitlab")]);
     assert!(world.troubles(&said).starts_with("fail settings: GITLAB_URL: `gitlab` should be"));
 }
@@ -429,5 +439,27 @@ async fn projects_that_have_sent_something_need_no_naming() {
     warn project: it was called demo/old-name when it last sent something
     fail project: no delivery has told yet which project has this path
     exit 1
+    ");
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_is_told_once() {
+    let world = World::start().await;
+    let nowhere = [("ALDIS_DATA_DIR", "/proc/nowhere")];
+    let said = world.doctor(&world.token(&[Scope::Api]), &["--json"], &nowhere);
+    let checks = said.json();
+    let of = |name: &str| checks.as_array().unwrap().iter().filter(|c| c["check"] == name).count();
+    assert_eq!((said.code, of("data directory"), of("runner")), (1, 1, 0), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_hook_url_must_be_one() {
+    let world = World::start().await;
+    let said = aldis(world.dir.path(), &["doctor", "--hook-url", "aldis"], &[]);
+    assert_snapshot!(said.all(), @"
+    error: invalid value 'aldis' for '--hook-url <URL>': write it as https://aldis.example.org/api/webhooks/gitlab
+
+    For more information, try '--help'.
+    exit 2
     ");
 }

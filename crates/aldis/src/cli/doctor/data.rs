@@ -15,8 +15,18 @@ use crate::settings::Settings;
 /// Events that are read at once.
 const STRIDE: usize = 5_000;
 
-/// Whether the database can be read.
-pub(super) async fn check(report: &mut Report, settings: &Settings) -> bool {
+/// What can be looked at further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Data {
+    /// Nothing: the directory cannot be used.
+    Unusable,
+    /// The directory, but no log is in it that can be read.
+    NoLog,
+    /// All of it.
+    Log,
+}
+
+pub(super) async fn check(report: &mut Report, settings: &Settings) -> Data {
     let dir = &settings.data_dir;
     let shown = dir.display();
     match writable(dir) {
@@ -28,7 +38,7 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) -> bool {
                 found,
                 "give it to the bot's user, or set ALDIS_DATA_DIR",
             );
-            return false;
+            return Data::Unusable;
         }
     }
     let running = if in_use(dir) { ", in use by a running Aldis" } else { "" };
@@ -40,22 +50,22 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) -> bool {
         }
         Err(StoreError::Files { .. }) => {
             report.ok("database", "there is none yet; `aldis serve` makes it");
-            return false;
+            return Data::NoLog;
         }
         Err(StoreError::Older) => {
             report.ok("database", "of an older Aldis; `aldis serve` brings it up to date");
-            return false;
+            return Data::NoLog;
         }
         Err(error) => Err(error),
     };
     match opened {
         Ok(head) => {
             report.ok("database", format!("{} events{running}", head.position));
-            true
+            Data::Log
         }
         Err(error) => {
             report.fail("database", error.to_string(), "restore a backup if nothing else helps");
-            false
+            Data::NoLog
         }
     }
 }

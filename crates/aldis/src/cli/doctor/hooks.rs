@@ -27,7 +27,7 @@ impl Target {
     /// From `--hook-url`, else from ALDIS_BASE_URL.
     pub(super) fn new(report: &mut Report, given: Option<&Url>, local: Option<&Settings>) -> Self {
         if let Some(url) = given {
-            return Self::Urls(vec![url.clone()]);
+            return Self::Urls(vec![bare(url.clone())]);
         }
         let Some(base) = local.and_then(|settings| settings.base_url.as_ref()) else {
             report.warn(
@@ -40,7 +40,7 @@ impl Target {
         };
         let base = base.as_str().trim_end_matches('/');
         let urls = aldis_ingress::PATHS.iter().map(|path| Url::parse(&format!("{base}{path}")));
-        Self::Urls(urls.filter_map(Result::ok).collect())
+        Self::Urls(urls.filter_map(Result::ok).map(bare).collect())
     }
 
     fn is_hit_by(&self, url: &str) -> bool {
@@ -60,6 +60,16 @@ impl Target {
             Self::AnyHost => format!("a URL that ends with {}", aldis_ingress::PATHS[0]),
         }
     }
+}
+
+/// Without what may be secret, as the URL is shown.
+fn bare(mut url: Url) -> Url {
+    // Only a URL without a host refuses these, and it has neither.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
 }
 
 pub(super) async fn check(
