@@ -1,5 +1,7 @@
 //! What people do in a story. Each act fires the hooks that GitLab would fire.
 
+use std::sync::atomic::Ordering;
+
 use aldis_gitlab_sim::{Commented, MergeRequestRef, NewMergeRequest, NoteId, Person, ProjectId};
 
 use crate::story::Story;
@@ -60,6 +62,12 @@ impl Story {
             title: "Change".to_owned(),
         };
         self.alice().open_merge_request(new).expect("a merge request")
+    }
+
+    /// Has the bot's own user write a comment, as an operator with its token could.
+    pub fn comment_as_bot(&self, mr: MergeRequestRef, text: &str) {
+        self.own_comments.fetch_add(1, Ordering::Relaxed);
+        self.sim.by(self.bot_user).comment(mr, text).expect("a comment");
     }
 
     /// Writes a comment that is more than quick actions.

@@ -25,10 +25,6 @@ stacks:
       - { name: test, run: sh ci.sh }
 ";
 
-/// A runner names its limits by process and slot, so two bots in one process would end each
-/// other's jobs: one story at a time.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 /// How the hooks say that they are genuine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hooks {
@@ -77,7 +73,6 @@ impl Setup {
 
     /// Starts GitLab with a project whose default branch has one commit, and the bot beside it.
     pub async fn start(self) -> Story {
-        let alone = ALONE.lock().await;
         let options = Options { base_path: self.base_path.to_owned(), ..Options::default() };
         let sim = Simulator::start(options).await.expect("the simulator starts; it needs git");
         let alice = sim.create_user("alice");
@@ -93,9 +88,9 @@ impl Setup {
             project: ProjectId(0),
             setup: self,
             names: Mutex::default(),
+            own_comments: 0.into(),
             dir,
             sim,
-            _alone: alone,
         };
         story.project = story.add_project("group/demo");
         story

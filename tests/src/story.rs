@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI32;
 use std::time::{Duration, Instant};
 
 use aldis::bot::Bot;
@@ -27,11 +28,12 @@ pub struct Story {
     /// The bot's own user.
     pub bot_user: UserId,
     pub(crate) setup: Setup,
+    /// Comments that a story had the bot's user write.
+    pub(crate) own_comments: AtomicI32,
     /// Commits by name.
     pub(crate) names: Mutex<BTreeMap<String, String>>,
     /// The bot's data; removed at the end.
     pub(crate) dir: TempDir,
-    pub(crate) _alone: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Story {
@@ -123,7 +125,7 @@ impl Story {
     }
 
     pub(crate) async fn stop(self) {
-        let Self { bot, sim, dir, _alone, .. } = self;
+        let Self { bot, sim, dir, .. } = self;
         bot.stop().await;
         sim.stop().await;
         dir.close().expect("the data directory can be removed");

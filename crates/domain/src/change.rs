@@ -167,16 +167,16 @@ pub fn draft(
     draft
 }
 
-/// An action that a stack does not listen to takes nothing away from what runs for this head.
+/// What runs for this head is not taken away by an action that the stack does not listen to, nor by
+/// news that come again after somebody asked for it by a command.
 fn carried_over<'a>(
     previous: Option<&'a ChangePlanned>,
     stack: &str,
     rule: &Rule,
 ) -> Option<&'a StackDecision> {
-    if !matches!(rule, Rule::ActionNotListed { .. }) {
-        return None;
-    }
-    previous?.stacks.iter().find(|old| old.stack == stack && old.run.is_some())
+    let old = previous?.stacks.iter().find(|old| old.stack == stack && old.run.is_some())?;
+    let stays = matches!(rule, Rule::ActionNotListed { .. } | Rule::DraftHeldBack);
+    (stays || old.rule == Rule::Asked).then_some(old)
 }
 
 /// What a chosen stack needs runs with it, whatever its own rules say: else it would wait for ever.

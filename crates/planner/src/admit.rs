@@ -77,7 +77,9 @@ impl Planner {
                 .lanes
                 .get(&announced.lane)
                 .and_then(|lane| lane.subscribers.get(&announced.change));
-            if subscriber.is_some_and(|s| s.ended.is_none()) {
+            // A commit that was dealt with before is no news: showing its lane again is for the
+            // plan to say, which knows whether it is the head once more.
+            if subscriber.is_some() {
                 return Ok(());
             }
             unit.append(

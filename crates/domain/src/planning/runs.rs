@@ -67,7 +67,7 @@ impl Wish<'_> {
         if let Some(old) = old {
             let run: Run = ledger.fold(&stream::run(old))?;
             if let Some(request) = run.request.as_ref().filter(|r| self.same_wish(r, chosen)) {
-                if self.content_with(&run, chosen) {
+                if self.content_with(&run, chosen, others) {
                     self.join(ledger, old, &run, needed)?;
                     return Ok((old.clone(), false));
                 }
@@ -90,7 +90,7 @@ impl Wish<'_> {
                 self.sha256,
             );
             let run: Run = ledger.fold(&stream::run(&id))?;
-            if run.satisfies() || round == last {
+            if stands(&run, chosen, others) || round == last {
                 self.join(ledger, &id, &run, needed)?;
                 return Ok((id, false));
             }
@@ -109,7 +109,7 @@ impl Wish<'_> {
     }
 
     /// Whether the run that stands is result enough for what is asked.
-    fn content_with(&self, run: &Run, chosen: &Chosen) -> bool {
+    fn content_with(&self, run: &Run, chosen: &Chosen, others: &BTreeMap<String, RunId>) -> bool {
         let over = matches!(run.phase(), Phase::Finished(_));
         let passed = run.phase() == Phase::Finished(Outcome::Passed);
         match self.asked {
@@ -117,7 +117,7 @@ impl Wish<'_> {
                 run.satisfies() && !over
             }
             Asked::Retest => run.satisfies() && (passed || !over),
-            _ => run.satisfies(),
+            _ => stands(run, chosen, others),
         }
     }
 
@@ -149,7 +149,6 @@ impl Wish<'_> {
         needed: bool,
         others: &BTreeMap<String, RunId>,
     ) -> Result<(), Undecided> {
-        let needs = chosen.definition.needs.iter();
         let deploys = chosen.definition.environment.clone().filter(|_| chosen.tracked);
         let request = RunRequested {
             run: id.clone(),
@@ -163,7 +162,7 @@ impl Wish<'_> {
             git_ref: self.facts.git_ref.clone(),
             deploys: deploys
                 .map(|environment| Deploys { environment, branch: branch_of(self.key) }),
-            needs: needs.filter_map(|n| Some((n.clone(), others.get(n)?.clone()))).collect(),
+            needs: needs_of(chosen, others),
             needed,
             why: chosen.rule.explain(),
             delivery: self.delivery.map(str::to_owned),
@@ -173,4 +172,17 @@ impl Wish<'_> {
         settle_needs(ledger, &name)?;
         Ok(())
     }
+}
+
+/// Whether the run is still the answer. One that was skipped is, as long as the very runs stand
+/// that it waited for: doing it over would only skip it again.
+fn stands(run: &Run, chosen: &Chosen, others: &BTreeMap<String, RunId>) -> bool {
+    let skipped = run.phase() == Phase::Finished(Outcome::Skipped);
+    let same_needs = || run.request.as_ref().is_some_and(|r| r.needs == needs_of(chosen, others));
+    run.satisfies() || skipped && same_needs()
+}
+
+fn needs_of(chosen: &Chosen, others: &BTreeMap<String, RunId>) -> BTreeMap<String, RunId> {
+    let needs = chosen.definition.needs.iter();
+    needs.filter_map(|need| Some((need.clone(), others.get(need)?.clone()))).collect()
 }
