@@ -2,6 +2,7 @@
 //! It has no dependencies, so it builds in seconds on a machine that has nothing else yet, and it
 //! never calls a shell.
 
+mod bench;
 mod say;
 mod step;
 mod test;
@@ -15,6 +16,7 @@ Usage: cargo xtask <command>
 
 Commands:
   test    everything that must pass before a change is merged
+  bench   the bot beside the floors of this machine; `cargo xtask bench --help` tells more
   help    this text
 ";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["test"] => test::main(),
+        ["bench", words @ ..] => bench::main(words),
         ["test", "--help" | "-h"] => {
             say::out(test::HELP.trim_end());
             ExitCode::SUCCESS

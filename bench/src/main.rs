@@ -1,0 +1,129 @@
+//! Measures the bot beside the floors of the same machine, in one run. `cargo xtask bench` builds
+//! it together with `aldis`, as a release, and starts it. See `docs/benchmarks.md`.
+//!
+//! Never here: a time as a threshold of a test. It exits 0 unless it could not measure.
+
+mod bot;
+mod delivery;
+mod floor;
+mod load;
+mod log;
+mod measure;
+mod report;
+mod world;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use measure::Plan;
+use report::Row;
+
+const HELP: &str = "\
+Measures the bot beside the floors of this machine, in one run.
+
+Usage: cargo xtask bench [--quick] [--json] [--only GROUP]
+
+  --quick        a short run: fewer rounds, wider spread
+  --json         one JSON object instead of the table
+  --only GROUP   only this group of rows: disk, ingest, path, memory or log
+";
+
+/// The groups of rows, in the order in which they are measured.
+const GROUPS: [&str; 5] = ["disk", "ingest", "path", "memory", "log"];
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wish {
+    quick: bool,
+    json: bool,
+    help: bool,
+    only: Option<String>,
+}
+
+impl Wish {
+    fn read(words: impl IntoIterator<Item = String>) -> Result<Self> {
+        let mut wish = Self::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--quick" => wish.quick = true,
+                "--json" => wish.json = true,
+                "--help" | "-h" => wish.help = true,
+                "--only" => match words.next() {
+                    Some(group) if GROUPS.contains(&group.as_str()) => wish.only = Some(group),
+                    _ => bail!("--only needs one of {}", GROUPS.join(", ")),
+                },
+                other => bail!("`{other}` is not known; `cargo xtask bench --help` tells more"),
+            }
+        }
+        Ok(wish)
+    }
+
+    fn includes(&self, group: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == group)
+    }
+}
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let result = if words.first().is_some_and(|word| word == floor::COMMAND) {
+        floor::serve(PathBuf::from(words.pop().unwrap_or_default()))
+    } else {
+        Wish::read(words).and_then(|wish| measure_all(&wish))
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing can be done about an error stream that is closed.
+            let _ = writeln!(std::io::stderr(), "bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure_all(wish: &Wish) -> Result<()> {
+    let mut out = std::io::stdout();
+    if wish.help {
+        return Ok(out.write_all(HELP.as_bytes())?);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let rows = runtime.block_on(rows(wish))?;
+    let text = if wish.json { report::json(&rows) } else { report::table(&rows) };
+    Ok(writeln!(out, "{text}")?)
+}
+
+async fn rows(wish: &Wish) -> Result<Vec<Row>> {
+    let plan = Plan::new(wish.quick);
+    let mut rows = Vec::new();
+    for group in GROUPS.into_iter().filter(|group| wish.includes(group)) {
+        writeln!(std::io::stderr(), "measuring {group}")?;
+        rows.extend(match group {
+            "disk" => measure::disk::rows(&plan)?,
+            "ingest" => measure::ingest::rows(&plan).await?,
+            "path" => measure::path::rows(&plan).await?,
+            "memory" => measure::memory::rows(&plan).await?,
+            _ => measure::log::rows(&plan).await?,
+        });
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Wish> {
+        Wish::read(words.iter().map(|word| (*word).to_owned()))
+    }
+
+    #[test]
+    fn the_command_line_is_read_or_refused() {
+        let wish = read(&["--quick", "--only", "log"]).unwrap();
+        assert!(wish.quick && !wish.json && wish.includes("log") && !wish.includes("path"));
+        assert!(read(&["--only", "all"]).unwrap_err().to_string().contains("disk, ingest"));
+        assert!(read(&["--fast"]).is_err());
+    }
+}

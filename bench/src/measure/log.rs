@@ -1,0 +1,130 @@
+//! The store alone, in this process: appends, reading back, folding, projections.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aldis_store::{Position, Settings, Store};
+use anyhow::Result;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::{Plan, spread};
+use crate::floor::Rows;
+use crate::log::{delivery, fill};
+use crate::report::{Judged, Row, Target};
+
+const WRITERS: usize = 64;
+const STRIDE: usize = 5_000;
+
+pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
+    let mut rows = appends(plan).await?;
+    rows.extend(reads(plan).await?);
+    Ok(rows)
+}
+
+async fn appends(plan: &Plan) -> Result<Vec<Row>> {
+    let (dir, floor_dir) = (TempDir::new()?, TempDir::new()?);
+    let store = Store::open(&Settings::in_dir(dir.path())).await?;
+    let floor = Rows::open(floor_dir.path()).await?;
+    let number = Arc::new(AtomicU64::new(0));
+    let all = store.clone();
+    let append = move || {
+        let (store, number) = (all.clone(), Arc::clone(&number));
+        async move {
+            store.append(delivery(number.fetch_add(1, Ordering::Relaxed))).await?;
+            Ok(())
+        }
+    };
+    let add = move || {
+        let floor = floor.clone();
+        async move { floor.add(vec![7; 1024]).await }
+    };
+    let [mut alone, mut floor_alone, mut grouped, mut floor_grouped] = [const { Vec::new() }; 4];
+    for _ in 0..plan.rounds {
+        floor_alone.push(per_second(1, plan.lasting / 3, add.clone()).await?);
+        alone.push(per_second(1, plan.lasting / 3, append.clone()).await?);
+        floor_grouped.push(per_second(WRITERS, plan.lasting / 3, add.clone()).await?);
+        grouped.push(per_second(WRITERS, plan.lasting / 3, append.clone()).await?);
+    }
+    store.close().await;
+    Ok(vec![
+        Row::told("store: appends alone", "1/s", spread(alone)?).beside(spread(floor_alone)?),
+        Row::told("store: appends, 64 at once", "1/s", spread(grouped)?)
+            .beside(spread(floor_grouped)?),
+    ])
+}
+
+async fn per_second<F: Future<Output = Result<()>> + Send + 'static>(
+    tasks: usize,
+    lasting: Duration,
+    once: impl Fn() -> F + Clone + Send + 'static,
+) -> Result<f64> {
+    let begun = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..tasks {
+        let once = once.clone();
+        running.spawn(async move {
+            let mut done = 0_u32;
+            while begun.elapsed() < lasting {
+                once().await?;
+                done += 1;
+            }
+            anyhow::Ok(done)
+        });
+    }
+    let mut done = 0;
+    while let Some(ended) = running.join_next().await {
+        done += ended??;
+    }
+    Ok(f64::from(done) / begun.elapsed().as_secs_f64())
+}
+
+async fn reads(plan: &Plan) -> Result<Vec<Row>> {
+    let dir = TempDir::new()?;
+    let store = Store::open(&Settings::in_dir(dir.path())).await?;
+    let events = fill(&store, plan.events).await?;
+    let [mut read, mut replayed, mut verified] = [const { Vec::new() }; 3];
+    for _ in 0..plan.rounds.min(3) {
+        let begun = Instant::now();
+        read_all(&store, |_| ()).await?;
+        read.push(events / begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        let mut streams: HashMap<String, u64> = HashMap::new();
+        read_all(&store, |event| *streams.entry(event.stream).or_default() = event.version).await?;
+        replayed.push(events / begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        store.verify(|_| ()).await?;
+        verified.push(events / begun.elapsed().as_secs_f64());
+    }
+    let targets = [Target::AtLeast(500_000.0), Target::AtLeast(1_500_000.0)];
+    let mut rows = vec![
+        Row::told("log: events read", "1/s", spread(read)?),
+        Row::told("log: events replayed into a map of streams", "1/s", spread(replayed)?)
+            .aims(Judged::Value, targets),
+        Row::told("log: events verified", "1/s", spread(verified)?),
+    ];
+    for name in aldis_web::PROJECTIONS {
+        let mut rebuilt = Vec::new();
+        for _ in 0..plan.rounds.min(3) {
+            let begun = Instant::now();
+            aldis_web::rebuild(&store, name, |_| ()).await?;
+            rebuilt.push(events / begun.elapsed().as_secs_f64());
+        }
+        rows.push(Row::told(format!("projection {name} rebuilt"), "1/s", spread(rebuilt)?));
+    }
+    store.close().await;
+    Ok(rows)
+}
+
+async fn read_all(store: &Store, mut each: impl FnMut(aldis_store::Envelope)) -> Result<()> {
+    let mut after: Position = 0;
+    loop {
+        let events = store.read(after, STRIDE).await?;
+        let Some(last) = events.last() else { return Ok(()) };
+        after = last.position;
+        events.into_iter().for_each(&mut each);
+    }
+}
