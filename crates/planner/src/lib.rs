@@ -30,6 +30,10 @@ const LEASE: Duration = Duration::from_secs(90);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
+/// Longest time that a loop does nothing at all because GitLab takes no calls; also how long it may
+/// take to notice that the bot is to end.
+const MOST_CLOSED: Duration = Duration::from_secs(1);
+
 /// Plans deliveries and changes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Planner {
@@ -63,12 +67,18 @@ impl Planner {
         let Some(claimed) = claimed.into_iter().next() else {
             return Ok(Step::Idle { next_due: self.store.next_due(WorkKind::Plan).await? });
         };
+        let mut closed = Duration::ZERO;
         let release = match self.handle(&claimed).await {
             Ok(()) => Release::Done,
             Err(PlanError::NotReady(pause)) => Release::Failed(pause),
-            Err(error) => put_off(&claimed, error)?,
+            Err(error) => {
+                closed = error.retry_after().unwrap_or_default().min(MOST_CLOSED);
+                put_off(&claimed, error)?
+            }
         };
         self.store.release(&claimed, release).await?;
+        // GitLab takes no calls now: the next item would only be put off as well.
+        tokio::time::sleep(closed).await;
         Ok(Step::Worked)
     }
 

@@ -24,8 +24,8 @@ use runs::Runs;
 /// Names of all projections.
 pub const PROJECTIONS: [&str; 4] = [Projects::NAME, Deliveries::NAME, Runs::NAME, Changes::NAME];
 
-/// Events that one live step takes in.
-const STEP: usize = 500;
+/// Events that one live step takes in: few, as deliveries wait for the store while it is written.
+const STEP: usize = 100;
 /// Events that one step of a rebuild takes in: fewer commits, more of it in memory.
 const STRIDE: usize = 5_000;
 
@@ -85,7 +85,7 @@ impl Projector {
     }
 }
 
-/// Folds the next events, at most 500, into the documents of `projection`.
+/// Folds the next events, at most 100, into the documents of `projection`.
 pub async fn step(store: &Store, projection: &str) -> Result<Step, ProjectionError> {
     match projection {
         Projects::NAME => advance(store, &mut Batch::<Projects>::default(), STEP).await,
