@@ -15,6 +15,8 @@ pub(super) struct ReportView {
     tests: Option<TestView>,
     plans: Vec<PlanView>,
     remarks: Vec<String>,
+    /// How the machine isolated and limited the run.
+    machine: Vec<String>,
 }
 
 /// A step as it went, or as it is planned.
@@ -87,6 +89,7 @@ impl ReportView {
             tests: report.tests.as_ref().map(tests),
             plans: report.plans.iter().map(plan).collect(),
             remarks: report.remarks.clone(),
+            machine: report.machine.clone(),
         }
     }
 }
