@@ -1,5 +1,6 @@
 //! The statuses of one commit: one writer at a time, in the order that the barrier asks for.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aldis_domain::event::Event;
@@ -155,7 +156,10 @@ impl Feedback {
     async fn resolve(&self, commit: &Commit<'_>, statuses: &Statuses) -> Result<(), FeedbackError> {
         let writes = statuses.in_doubt.as_deref().unwrap_or_default();
         let visible = self.visible(commit).await?;
-        let settled = StatusesSettled { outcomes: settle(writes, &visible), tell: Vec::new() };
+        let settled = StatusesSettled {
+            outcomes: settle(writes, &visible, &statuses.rows),
+            tell: Vec::new(),
+        };
         Ok(self.tell(commit.claimed, &commit.stream, settled).await?)
     }
 
@@ -165,7 +169,9 @@ impl Feedback {
         write: &StatusWrite,
     ) -> Result<StatusOutcome, FeedbackError> {
         let visible = self.visible(commit).await?;
-        let outcome = settle(std::slice::from_ref(write), &visible).into_iter().next();
+        // GitLab has refused the write: what it shows counts, also if we knew it.
+        let outcome = settle(std::slice::from_ref(write), &visible, &BTreeMap::new());
+        let outcome = outcome.into_iter().next();
         Ok(outcome.unwrap_or(StatusOutcome::NotDone))
     }
 

@@ -184,9 +184,11 @@ fn roll_up(stacks: &[(&LaneRun, &Line)], over: Option<&EndReason>) -> (StatusSta
     }
     let canceled = with(StatusState::Canceled);
     if !canceled.is_empty() {
-        let why = match over {
-            Some(reason) => text::end_reason(reason),
-            None => format!(
+        let why = match (over, shared_reason(stacks)) {
+            (Some(reason), _) => text::end_reason(reason),
+            // Whoever else looks at the lane, the author wants to know why.
+            (None, Some(reason)) => reason.to_owned(),
+            (None, None) => format!(
                 "{} of {} canceled: {}",
                 canceled.len(),
                 text::stacks(total),
@@ -196,4 +198,13 @@ fn roll_up(stacks: &[(&LaneRun, &Line)], over: Option<&EndReason>) -> (StatusSta
         return (StatusState::Canceled, why);
     }
     (StatusState::Success, format!("{} passed", text::stacks(total)))
+}
+
+/// What every stack says, if all say the same.
+fn shared_reason<'a>(stacks: &[(&LaneRun, &'a Line)]) -> Option<&'a str> {
+    let (_, first) = stacks.first()?;
+    let all = stacks.iter().all(|(_, line)| {
+        line.state == StatusState::Canceled && line.description == first.description
+    });
+    all.then_some(first.description.as_str())
 }

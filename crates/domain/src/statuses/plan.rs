@@ -174,8 +174,9 @@ fn step(row: Option<&Row>, line: &Line) -> Option<(Rank, StatusState)> {
     let same_attempt = row.attempt == line.attempt;
     match (row.state, line.state) {
         (old, new) if old.terminal() && new.terminal() => {
-            let same = old == new && (same_attempt || row.description == line.description);
-            (!same).then_some((end, new))
+            // A stack's line leads to its run, so another run's is written even if it says the same.
+            let alike = aggregate && row.description == line.description;
+            (old != new || !(same_attempt || alike)).then_some((end, new))
         }
         // A line that is over begins again only for a new attempt.
         (old, new) if old.terminal() => (!same_attempt).then_some((announce, new)),

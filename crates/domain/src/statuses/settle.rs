@@ -1,5 +1,8 @@
 //! After a lost answer: what GitLab shows decides what became of the intended writes.
 
+use std::collections::BTreeMap;
+
+use super::Row;
 use crate::event::resource::{StatusOutcome, StatusState, StatusWrite};
 
 /// A status line as GitLab lists it, of our own bot user, newest of its name.
@@ -14,12 +17,22 @@ pub struct Visible {
     pub description: String,
 }
 
-/// The outcome of each write, by what is visible now.
-pub fn settle(writes: &[StatusWrite], visible: &[Visible]) -> Vec<StatusOutcome> {
-    writes.iter().map(|write| outcome(write, visible)).collect()
+/// The outcome of each write, by what is visible now. `known`: what each line showed before the
+/// writes were intended, by pipeline and name. A line that still shows it was not written; else
+/// the end of an earlier attempt would pass for the beginning of the next.
+pub fn settle(
+    writes: &[StatusWrite],
+    visible: &[Visible],
+    known: &BTreeMap<(u64, String), Row>,
+) -> Vec<StatusOutcome> {
+    writes.iter().map(|write| outcome(write, visible, known)).collect()
 }
 
-fn outcome(write: &StatusWrite, visible: &[Visible]) -> StatusOutcome {
+fn outcome(
+    write: &StatusWrite,
+    visible: &[Visible],
+    known: &BTreeMap<(u64, String), Row>,
+) -> StatusOutcome {
     let here = |line: &&Visible| {
         line.name == write.name
             && write.pipeline.map_or(line.lane == write.lane, |pinned| line.pipeline == pinned)
@@ -28,9 +41,13 @@ fn outcome(write: &StatusWrite, visible: &[Visible]) -> StatusOutcome {
         return StatusOutcome::NotDone;
     };
     let (pipeline, job) = (line.pipeline, line.job);
-    if line.state == write.state && line.description == write.description {
-        StatusOutcome::Confirmed { pipeline, job }
-    } else {
-        StatusOutcome::Differs { pipeline, job, state: line.state }
+    let shows = |state, description: &str| line.state == state && line.description == description;
+    let before = known.get(&(pipeline, write.name.clone()));
+    let before = before.filter(|row| shows(row.state, &row.description));
+    match before {
+        Some(row) if row.attempt != write.attempt => StatusOutcome::NotDone,
+        _ if shows(write.state, &write.description) => StatusOutcome::Confirmed { pipeline, job },
+        Some(_) => StatusOutcome::NotDone,
+        None => StatusOutcome::Differs { pipeline, job, state: line.state },
     }
 }

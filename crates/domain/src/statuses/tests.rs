@@ -337,10 +337,51 @@ fn a_lost_answer_is_settled_by_what_is_visible() {
         state: StatusState::Pending,
         description: "finding out what to run".into(),
     };
-    assert_eq!(settle(&writes, &[]), [StatusOutcome::NotDone]);
-    let outcomes = settle(&writes, &[shown]);
+    assert_eq!(settle(&writes, &[], &world.statuses.rows), [StatusOutcome::NotDone]);
+    let outcomes = settle(&writes, &[shown], &world.statuses.rows);
     world.happened(StatusesSettled { outcomes, tell: Vec::new() });
     assert_eq!(world.told(), "");
+}
+
+#[test]
+fn the_end_of_an_earlier_attempt_is_not_taken_for_the_next_one() {
+    let mut world = World::default();
+    world.plan(branch(), PlanVerdict::Runs, &[0], 0);
+    world.finish(&run_id(0, 0), Outcome::Passed);
+    world.settle();
+    world.story.clear();
+    world.plan(branch(), PlanVerdict::Runs, &[0], 1);
+    let Next::Write(writes) = next(&world.statuses, &world.runs, Knowledge::default()) else {
+        panic!("the new attempt is due");
+    };
+    world.happened(StatusesIntended { writes: writes.clone(), epoch: 1 });
+    let shown = |name: &str, description: &str| Visible {
+        job: 5,
+        pipeline: 1,
+        lane: "topic".into(),
+        name: name.into(),
+        state: StatusState::Success,
+        description: description.into(),
+    };
+    let visible = [shown("aldis", "1 stack passed"), shown("aldis/api", "passed in 0 ms")];
+    let outcomes = settle(&writes, &visible, &world.statuses.rows);
+    world.happened(StatusesSettled { outcomes, tell: Vec::new() });
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis Pending: 1 stack
+    1 aldis/api Pending: waiting for a runner
+    ");
+}
+
+#[test]
+fn another_run_with_the_same_result_is_told_so_that_the_line_leads_to_it() {
+    let mut world = World::default();
+    world.plan(branch(), PlanVerdict::Runs, &[0], 0);
+    world.finish(&run_id(0, 0), Outcome::Passed);
+    world.settle();
+    world.story.clear();
+    world.plan(branch(), PlanVerdict::Runs, &[0], 1);
+    world.finish(&run_id(0, 1), Outcome::Passed);
+    insta::assert_snapshot!(world.told(), @"1 aldis/api Success: passed in 0 ms");
 }
 
 #[derive(Debug, Clone)]
