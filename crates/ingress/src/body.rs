@@ -19,7 +19,7 @@ pub(crate) enum Body {
     Aborted,
 }
 
-pub(crate) async fn read(request: &HttpRequest, mut payload: web::Payload) -> Body {
+pub(crate) async fn read(request: &HttpRequest, payload: &mut web::Payload) -> Body {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     let announced = length.unwrap_or(0);

@@ -62,11 +62,11 @@ impl Ingress {
         }
     }
 
-    async fn answer(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
-        match self.receive(request, payload).await {
+    async fn answer(&self, request: &HttpRequest, mut payload: web::Payload) -> HttpResponse {
+        match self.receive(request, &mut payload).await {
             Received::Stored(delivery) => told(HttpResponse::Ok(), "stored", &delivery),
             Received::Seen(delivery) => told(HttpResponse::Ok(), "seen", &delivery),
-            Received::Refused(refusal) => refused::answer(refusal),
+            Received::Refused(refusal) => refused::answer(refusal, payload),
             Received::Aborted => HttpResponse::BadRequest().body("the body did not come whole\n"),
             Received::Unavailable => HttpResponse::ServiceUnavailable()
                 .insert_header(("Retry-After", "10"))

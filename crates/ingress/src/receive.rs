@@ -9,6 +9,7 @@ use aldis_domain::event::delivery::{
     DeliveryDecided, DeliveryQuarantined, DeliveryReceived, DeliveryRefused, DeliveryVerdict,
     Refusal, Verification,
 };
+use aldis_domain::id::ProjectKey;
 use aldis_domain::stream;
 use aldis_domain::trigger::Trigger;
 use aldis_gitlab::hook::{self, Headers, Method, Verified};
@@ -16,7 +17,7 @@ use aldis_store::{Answer, Append, Expected, Meta, NewEvent, Payload, StoreError,
 use bytes::Bytes;
 
 use crate::body::{Body, read};
-use crate::translate::translate;
+use crate::translate::{project, translate};
 use crate::{Ingress, SHARED};
 
 /// What became of a POST.
@@ -33,9 +34,15 @@ pub(crate) enum Received {
 /// Longest event name and delivery key that are kept as they come.
 const MOST_NAME: usize = 64;
 const MOST_KEY: usize = 128;
+/// What stands for a missing event name; GitLab has none like it.
+const NO_EVENT: &str = "none";
 
 impl Ingress {
-    pub(crate) async fn receive(&self, request: &HttpRequest, payload: web::Payload) -> Received {
+    pub(crate) async fn receive(
+        &self,
+        request: &HttpRequest,
+        payload: &mut web::Payload,
+    ) -> Received {
         let headers = Headers::read(|name| request.headers().get(name)?.to_str().ok());
         let body = match read(request, payload).await {
             Body::Whole(body) => body,
@@ -80,28 +87,25 @@ impl Ingress {
     ) -> Result<Received, StoreError> {
         let inner = &self.inner;
         let event = event_name(headers);
-        let translated = hook::parse(headers.event.as_deref().unwrap_or_default(), body)
-            .map_err(|error| error.to_string())
-            .and_then(|payload| translate(payload, inner.instance));
+        let parsed = hook::parse(&event, body).map_err(|error| error.to_string());
+        let named = parsed.as_ref().ok().and_then(|payload| project(payload, inner.instance));
         let digest = sha256(body);
         let key = headers.idempotency_key.as_deref().map(kept_key);
-        let new = match translated {
-            Ok(trigger) => {
-                if let Some(refusal) = self.must_sign(&trigger, verified).await? {
-                    return Ok(self.refuse(request, headers, refusal).await);
-                }
-                NewEvent::new(DeliveryReceived {
-                    hook: SHARED.to_owned(),
-                    key: key.clone(),
-                    event,
-                    verified: verification(verified),
-                    previous_secret: verified.secret == hook::Age::Previous,
-                    source_ip: source_ip(request),
-                    bytes: body.len() as u64,
-                    payload: hex(&digest),
-                    trigger,
-                })
-            }
+        if let Some(refusal) = self.must_sign(named, verified).await? {
+            return Ok(self.refuse(request, headers, refusal).await);
+        }
+        let new = match parsed.and_then(|payload| translate(payload, inner.instance)) {
+            Ok(trigger) => NewEvent::new(DeliveryReceived {
+                hook: SHARED.to_owned(),
+                key: key.clone(),
+                event,
+                verified: verification(verified),
+                previous_secret: verified.secret == hook::Age::Previous,
+                source_ip: source_ip(request),
+                bytes: body.len() as u64,
+                payload: hex(&digest),
+                trigger,
+            }),
             Err(problem) => NewEvent::new(DeliveryQuarantined {
                 hook: SHARED.to_owned(),
                 key: key.clone(),
@@ -113,12 +117,18 @@ impl Ingress {
             }),
         };
         let name = stream::delivery(SHARED, &key.unwrap_or_else(|| new.id.to_string()));
-        let append = self.append_for(&name, new, verified).await?;
+        let proof = self.first_proof(named, verified).await?;
         let payload = Payload { digest, bytes: lz4_flex::compress_prepend_size(body) };
-        match inner.store.append(Append { payload: Some(payload), ..append }).await? {
+        let append = Append { payload: Some(payload), ..append_for(&name, new, proof) };
+        match inner.store.append(append).await? {
             Answer::Conflict { stream, .. } if stream == name => Ok(Received::Seen(name)),
             Answer::Conflict { .. } | Answer::FencedOff => Err(StoreError::Contended(name)),
-            Answer::Appended { .. } | Answer::Seen => Ok(Received::Stored(name)),
+            Answer::Appended { .. } | Answer::Seen => {
+                if let Some(project) = proof {
+                    inner.signed.remember(project, true);
+                }
+                Ok(Received::Stored(name))
+            }
         }
     }
 
@@ -126,53 +136,54 @@ impl Ingress {
     /// right after parsing.
     async fn must_sign(
         &self,
-        trigger: &Trigger,
+        project: Option<ProjectKey>,
         verified: Verified,
     ) -> Result<Option<Refusal>, StoreError> {
         let inner = &self.inner;
         if verified.method == Method::Signature || inner.secrets.signing.is_empty() {
             return Ok(None);
         }
-        let Some(project) = trigger.project() else { return Ok(None) };
+        let Some(project) = project else { return Ok(None) };
         let signed = inner.signed.has_signed(&inner.store, project).await?;
         Ok(signed.then_some(Refusal::SignatureRequired))
     }
 
-    /// The delivery, and what it is the first proof of.
-    async fn append_for(
+    /// The project whose hook signed for the first time, as far as the log knows.
+    async fn first_proof(
         &self,
-        name: &str,
-        new: NewEvent,
+        project: Option<ProjectKey>,
         verified: Verified,
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Option<ProjectKey>, StoreError> {
         let inner = &self.inner;
-        let project = match &new.event {
-            Event::DeliveryReceived(received) => received.trigger.project(),
-            _ => None,
-        };
-        let meta = Meta { correlation: Some(new.id), ..Meta::from_source("ingress") };
-        let events = match outcome_of(&new.event) {
-            Some(decided) => vec![new, NewEvent::new(decided)],
-            None => vec![new],
-        };
-        let append = Append::new(meta).write(name, Expected::NoStream, events);
         let Some(project) = project.filter(|_| verified.method == Method::Signature) else {
-            return Ok(append);
+            return Ok(None);
         };
-        if inner.signed.has_signed(&inner.store, project).await? {
-            return Ok(append);
-        }
-        inner.signed.remember(project, true);
-        let signed = ProjectSigned { project, hook: SHARED.to_owned() };
-        Ok(append.write(&stream::project(project), Expected::Any, vec![NewEvent::new(signed)]))
+        let signed = inner.signed.has_signed(&inner.store, project).await?;
+        Ok((!signed).then_some(project))
     }
+}
+
+/// The delivery, and what it is the first proof of.
+fn append_for(name: &str, new: NewEvent, proof: Option<ProjectKey>) -> Append {
+    let meta = Meta { correlation: Some(new.id), ..Meta::from_source("ingress") };
+    let events = match outcome_of(&new.event) {
+        Some(decided) => vec![new, NewEvent::new(decided)],
+        None => vec![new],
+    };
+    let append = Append::new(meta).write(name, Expected::NoStream, events);
+    let Some(project) = proof else { return append };
+    let signed = ProjectSigned { project, hook: SHARED.to_owned() };
+    append.write(&stream::project(project), Expected::Any, vec![NewEvent::new(signed)])
 }
 
 /// What asks for nothing is decided at once; everything else is the planner's.
 fn outcome_of(event: &Event) -> Option<DeliveryDecided> {
     let Event::DeliveryReceived(received) = event else { return None };
     let Trigger::Other { event } = &received.trigger else { return None };
-    let reason = format!("nothing is done for {event}");
+    let reason = match event.as_str() {
+        NO_EVENT => "the delivery does not say what it is about (X-Gitlab-Event)".to_owned(),
+        event => format!("nothing is done for {event}"),
+    };
     Some(DeliveryDecided { verdict: DeliveryVerdict::Ignored { reason }, plans: Vec::new() })
 }
 
@@ -194,7 +205,7 @@ fn verification(verified: Verified) -> Verification {
 }
 
 fn event_name(headers: &Headers) -> String {
-    headers.event.as_deref().unwrap_or("none").chars().take(MOST_NAME).collect()
+    headers.event.as_deref().unwrap_or(NO_EVENT).chars().take(MOST_NAME).collect()
 }
 
 /// A key is part of a stream's name: one that is odd or long is replaced by its digest.

@@ -1,17 +1,24 @@
 //! What is turned away: answered, and recorded without letting a stranger fill the log.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
+use actix_web::{HttpResponse, web};
 use aldis_domain::event::delivery::{DeliveryRefused, Refusal};
 use aldis_store::{Append, Expected, Meta, NewEvent, Store};
+use bytes::Bytes;
+use futures_util::StreamExt;
 
 /// One record per hook, reason and source in this time; the others are counted into the next.
 const RECORD_EVERY: Duration = Duration::from_secs(10);
 /// Sources that are told apart; beyond that they count as one.
 const MOST_SOURCES: usize = 1_000;
+
+const TOO_LARGE: &str = "over 25 MiB\n";
 
 type Kind = (String, Refusal, Option<String>);
 
@@ -65,10 +72,23 @@ impl Refusals {
     }
 }
 
-/// 401 or 413, with what to do about it in one line.
-pub(crate) fn answer(refusal: Refusal) -> HttpResponse {
+/// The answer holds on to the rest of the body: once that is dropped, the server reads and discards
+/// a chunked one for as long as its sender likes, instead of closing.
+fn too_large(rest: web::Payload) -> HttpResponse {
+    let said = Bytes::from_static(TOO_LARGE.as_bytes());
+    let length = said.len() as u64;
+    let said = futures_util::stream::once(ready(Ok::<_, Infallible>(said)));
+    let said = said.map(move |bytes| {
+        let _rest = &rest;
+        bytes
+    });
+    HttpResponse::PayloadTooLarge().body(SizedStream::new(length, said))
+}
+
+/// 401 or 413, with what to do about it in one line. `rest` is what was not read of the body.
+pub(crate) fn answer(refusal: Refusal, rest: web::Payload) -> HttpResponse {
     let said = match refusal {
-        Refusal::TooLarge => return HttpResponse::PayloadTooLarge().body("over 25 MiB\n"),
+        Refusal::TooLarge => return too_large(rest),
         Refusal::MissingSecret => {
             "no secret token: set the hook's secret token to GITLAB_WEBHOOK_SECRET"
         }

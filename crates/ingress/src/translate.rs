@@ -7,6 +7,18 @@ use aldis_domain::trigger::{
 use aldis_gitlab::hook::Payload;
 use aldis_gitlab::hook::payload;
 
+/// The project the payload names, also where nobody acts on what it tells.
+pub(crate) fn project(payload: &Payload, instance: u32) -> Option<ProjectKey> {
+    let id = match payload {
+        Payload::Push(push) | Payload::TagPush(push) => Some(push.project_id),
+        Payload::MergeRequest(mr) => Some(mr.target_project_id),
+        Payload::Note(note) => Some(note.project_id),
+        Payload::Pipeline(pipeline) => Some(pipeline.project_id),
+        Payload::Other { project_id, .. } => *project_id,
+    };
+    id.map(|id| ProjectKey::new(instance, id))
+}
+
 /// The trigger, or what in the payload is not as GitLab writes it.
 pub(crate) fn translate(payload: Payload, instance: u32) -> Result<Trigger, String> {
     let project = |id| ProjectKey::new(instance, id);
