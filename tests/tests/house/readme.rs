@@ -1,5 +1,5 @@
-//! What the documents for users show must be true: their config files are read as Aldis reads them,
-//! and their links lead somewhere.
+//! What the documents show must be true: their config files are read as Aldis reads them, their
+//! links lead somewhere, and the tests they name exist.
 
 use super::assert_none;
 use super::texts::{self, Text};
@@ -65,6 +65,34 @@ fn links(body: &str) -> impl Iterator<Item = &str> {
     body.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
 }
 
+#[test]
+fn every_test_that_is_named_exists() {
+    let root = super::root();
+    let mut offenders = Vec::new();
+    let mut named = 0;
+    for text in documents() {
+        for (path, name) in named_tests(&text.body) {
+            named += 1;
+            let source = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+            if !source.contains(&format!("fn {name}(")) {
+                offenders.push(format!("{}: {path}::{name}", text.path));
+            }
+        }
+    }
+    assert!(named > 0, "the documents name tests");
+    assert_none("tests that documents name and that do not exist:", &offenders);
+}
+
+/// `path/to/file.rs::name` between backticks.
+fn named_tests(body: &str) -> impl Iterator<Item = (&str, &str)> {
+    body.split('`').filter_map(|code| {
+        let (path, name) = code.split_once(".rs::")?;
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then(|| (&code[..path.len() + ".rs".len()], name))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +103,7 @@ mod tests {
             "See [it](a.md) and [that](https://x.test/).\n\n```yaml\na: 1\n```\n\n```sh\nb\n```\n";
         assert_eq!(fenced("yaml", body).collect::<Vec<_>>(), ["a: 1\n"]);
         assert_eq!(links(body).collect::<Vec<_>>(), ["a.md", "https://x.test/"]);
+        let body = "Shown by `tests/a.rs::it_holds`, not by `a.rs`, `b::c` or `d.rs::`.";
+        assert_eq!(named_tests(body).collect::<Vec<_>>(), [("tests/a.rs", "it_holds")]);
     }
 }
