@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 /// Longest wait for a start or an end, for slow machines.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What the program says when deliveries can be posted.
 const READY: &str = "Aldis listens on";
 

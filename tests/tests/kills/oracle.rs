@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aldis_domain::event::Event;
 use aldis_domain::report::Outcome;
-use aldis_gitlab_sim::Route;
+use aldis_gitlab_sim::{Attempt, Route};
 use tokio::sync::OnceCell;
 
 use crate::play::Play;
@@ -55,6 +55,7 @@ impl World {
         problems.extend(runs(&log));
         problems.extend(intents(&log));
         problems.extend(self.created(&log));
+        problems.extend(self.links(&log));
         let problems = problems.join("\n  ");
         assert!(problems.is_empty(), "{}", self.describe(&format!("\n  {problems}")));
     }
@@ -69,7 +70,7 @@ impl World {
         let Ok(store) = self.site.store().await else { return false };
         let waits = store.backlog(aldis_domain::touch::WorkKind::Plan).await;
         store.close().await;
-        let sent = self.sim.deliveries().iter().all(|d| d.attempts.iter().any(|a| a.ok()));
+        let sent = self.sim.deliveries().iter().all(|d| d.attempts.iter().any(Attempt::ok));
         sent && waits.is_ok_and(|waits| waits.due + waits.leased + waits.later == 0)
     }
 
@@ -83,7 +84,7 @@ impl World {
             };
             let received = of_it(|e| matches!(e, Event::DeliveryReceived(_)));
             let decided = of_it(|e| matches!(e, Event::DeliveryDecided(_)));
-            let answered = delivery.attempts.iter().any(|attempt| attempt.ok());
+            let answered = delivery.attempts.iter().any(Attempt::ok);
             if !answered || (received, decided) != (1, 1) {
                 let (id, what) = (delivery.id, delivery.trigger.event());
                 problems.push(format!(
@@ -97,7 +98,12 @@ impl World {
                 *commands.entry(command.note).or_insert(0) += 1;
             }
         }
-        problems.extend(commands.iter().filter(|(_, n)| **n != 1).map(|(note, n)| format!("note {note}: {n} times")));
+        problems.extend(
+            commands
+                .iter()
+                .filter(|(_, n)| **n != 1)
+                .map(|(note, n)| format!("note {note}: {n} times")),
+        );
         problems
     }
 
@@ -114,8 +120,10 @@ impl World {
             paths
         };
         let twice = made(Route::NoteCreate).into_iter().filter(|(_, n)| *n > 1);
-        let mut problems: Vec<String> = twice.map(|(path, n)| format!("{path}: {n} notes")).collect();
-        let tracked = log.iter().filter(|(_, e)| matches!(e, Event::AttemptStarted(a) if a.tracked));
+        let mut problems: Vec<String> =
+            twice.map(|(path, n)| format!("{path}: {n} notes")).collect();
+        let tracked =
+            log.iter().filter(|(_, e)| matches!(e, Event::AttemptStarted(a) if a.tracked));
         let runs = tracked.map(|(stream, _)| stream).collect::<BTreeSet<_>>().len();
         let deployments: usize = made(Route::DeploymentCreate).into_values().sum();
         if deployments != runs {
@@ -124,6 +132,28 @@ impl World {
         let environments: usize = made(Route::EnvironmentCreate).into_values().sum();
         if environments > 1 {
             problems.push(format!("{environments} environments were made"));
+        }
+        problems
+    }
+
+    /// Each stack's line leads to the newest run of its commit. (All runs here are of the names
+    /// `app` and `deploy`, and no commit has both a test run and a tracked one.)
+    fn links(&self, log: &Log) -> Vec<String> {
+        let mut newest = BTreeMap::new();
+        for (_, event) in log {
+            if let Event::RunRequested(run) = event {
+                newest.insert((run.sha.as_str(), run.stack.as_str()), run.run.as_str());
+            }
+        }
+        let mut problems = Vec::new();
+        for ((sha, stack), run) in newest {
+            for pipeline in self.sim.pipeline_views(self.project, sha) {
+                let line = pipeline.jobs.iter().find(|job| job.name == format!("aldis/{stack}"));
+                let link = line.and_then(|job| job.target_url.as_deref()).unwrap_or_default();
+                if !link.ends_with(run) {
+                    problems.push(format!("{stack} of {sha} leads to {link}, not to run {run}"));
+                }
+            }
         }
         problems
     }
@@ -163,7 +193,10 @@ fn runs(log: &Log) -> Vec<String> {
             .filter_map(|e| if let Event::RunFinished(f) = e { Some(f.epoch) } else { None })
             .collect();
         if ends != [attempts.last().copied()] {
-            problems.push(format!("{} of {}: attempts {attempts:?}, ends {ends:?}", run.stack, run.sha));
+            problems.push(format!(
+                "{} of {}: attempts {attempts:?}, ends {ends:?}",
+                run.stack, run.sha
+            ));
         }
         if tracked && attempts.len() > 1 {
             problems.push(format!("{} deploys {} times", run.stack, attempts.len()));
@@ -178,10 +211,10 @@ fn intents(log: &Log) -> Vec<String> {
     let mut problems = Vec::new();
     for (stream, event) in log {
         match event {
-            Event::StatusesIntended(_) | Event::NoteIntended(_) | Event::DeploymentIntended(_) => {
-                if !open.insert(stream) {
-                    problems.push(format!("{stream}: intended again while in doubt"));
-                }
+            Event::StatusesIntended(_) | Event::NoteIntended(_) | Event::DeploymentIntended(_)
+                if !open.insert(stream) =>
+            {
+                problems.push(format!("{stream}: intended again while in doubt"));
             }
             Event::StatusesSettled(_)
             | Event::NoteConfirmed(_)
@@ -202,8 +235,14 @@ fn with_unknown_outcome(expected: &str) -> String {
     assert!(merge.contains("aldis/deploy: success \"passed in T\""), "{merge}");
     let merge = merge
         .replace("main merge: success", "main merge: failed")
-        .replace("aldis: success \"2 stacks passed\"", "aldis: failed \"1 of 2 stacks failed: deploy (outcome unknown)\"")
-        .replace("aldis/deploy: success \"passed in T\"", "aldis/deploy: failed \"outcome unknown: the runner vanished\"");
+        .replace(
+            "aldis: success \"2 stacks passed\"",
+            "aldis: failed \"1 of 2 stacks failed: deploy (outcome unknown)\"",
+        )
+        .replace(
+            "aldis/deploy: success \"passed in T\"",
+            "aldis/deploy: failed \"outcome unknown: the runner vanished\"",
+        );
     let after = after.replace("  success merge main", "  failed merge main");
     format!("{before}merge:\n{merge}slip:\n{after}")
 }

@@ -18,7 +18,7 @@ pub(crate) enum Play {
 
 const BRANCH: &str = "faster";
 /// Longest wait for one moment of a story.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl World {
     /// Plays the whole story, each act to its end.
@@ -110,7 +110,9 @@ impl World {
                 self.send_again();
                 let pipelines = self.sim.pipeline_views(self.project, &sha);
                 let jobs = pipelines.iter().flat_map(|p| &p.jobs);
-                let runs = jobs.into_iter().any(|j| j.name == "aldis/app" && j.state.to_string() == "running");
+                let runs = jobs
+                    .into_iter()
+                    .any(|j| j.name == "aldis/app" && j.state.to_string() == "running");
                 if runs && self.all_planned().await {
                     return;
                 }
@@ -123,7 +125,8 @@ impl World {
 
     pub(crate) fn push(&mut self, name: &str, branch: &str, test: &str) {
         let files = [("test.sh", Some(test))];
-        let pushed = self.sim.by(self.developer).commit_and_push(self.project, branch, &files, name);
+        let pushed =
+            self.sim.by(self.developer).commit_and_push(self.project, branch, &files, name);
         self.name_commit(name, pushed.expect("a push"));
     }
 

@@ -6,8 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use aldis_gitlab_sim::{
-    AccessLevel, DeliveryState, MergeRequestRef, Options, ProjectId, Route, Scope,
-    Secret, Simulator, Trigger, UserId,
+    AccessLevel, DeliveryState, MergeRequestRef, Options, ProjectId, Route, Scope, Secret,
+    Simulator, Trigger, UserId,
 };
 use aldis_tests::process::{Process, Site};
 use aldis_tests::{HOOK_SECRET, SIGNING_TOKEN};
@@ -82,7 +82,7 @@ impl World {
             starts,
             kill_at: None,
             kills: 0,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
             commits: BTreeMap::new(),
         }
     }
@@ -134,8 +134,8 @@ impl World {
     pub(crate) fn send_again(&self) -> bool {
         let mut any = false;
         for delivery in self.sim.deliveries() {
-            let lost =
-                delivery.state == DeliveryState::Sent && !delivery.attempts.iter().any(|a| a.ok());
+            let lost = delivery.state == DeliveryState::Sent
+                && !delivery.attempts.iter().any(aldis_gitlab_sim::Attempt::ok);
             if lost {
                 self.sim.redeliver(delivery.id).expect("a delivery of this number");
             }
@@ -155,7 +155,8 @@ impl World {
         )
     }
 
-    /// What a person sees, without what differs from one time to the next.
+    /// What a person sees, without what may differ from one time to the next: addresses, ids and
+    /// durations, states that were passed over, and whose word for a cancel came first.
     pub(crate) fn seen(&self) -> String {
         let mut text = String::new();
         for (name, sha) in &self.commits {
@@ -173,6 +174,12 @@ impl World {
         }
         let page = self.sim.environment_page(self.project);
         text.push_str(&page.map(|page| page.to_string()).unwrap_or_default());
-        self.site.plain(&text, self.sim.url())
+        let text = self.site.plain(&text, self.sim.url()).replace(" (edited):", ":");
+        let lines = text.lines().filter(|line| !line.ends_with(" retried)"));
+        let lines = lines.map(|line| match line.split_once(": canceled \"") {
+            Some((name, _)) => format!("{name}: canceled\n"),
+            None => format!("{line}\n"),
+        });
+        lines.collect()
     }
 }
