@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
@@ -54,7 +54,8 @@ impl Bot {
     /// Starts everything. Returns when deliveries can be posted; GitLab need not answer yet.
     pub async fn start(settings: Settings) -> Result<Self> {
         let runner = runner_settings(&settings);
-        let capabilities = aldis_runner::preflight(&runner).await.map_err(explain_sandbox)?;
+        let capabilities =
+            aldis_runner::preflight(&runner).await.map_err(|error| explain_sandbox(&error))?;
         let mut place = aldis_store::Settings::in_dir(&settings.data_dir);
         place.key_file.clone_from(&settings.key_file);
         place.failpoint.clone_from(&settings.failpoint);
@@ -117,7 +118,7 @@ impl Bot {
     }
 }
 
-fn explain_sandbox(error: aldis_runner::PreflightError) -> anyhow::Error {
+fn explain_sandbox(error: &aldis_runner::PreflightError) -> anyhow::Error {
     let help = match error {
         aldis_runner::PreflightError::NoBubblewrap | aldis_runner::PreflightError::NoSandbox(_) => {
             "\nALDIS_EXECUTOR=shell runs jobs without any isolation, which is for trusted code only"
@@ -234,8 +235,12 @@ fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<
         }
     });
     tasks.spawn(consume("projector", listener, leave.clone(), async move || {
+        let begun = Instant::now();
         let moved = projector.run_once().await?;
         Ok::<_, aldis_web::ProjectionError>(if moved {
+            // In a burst pages may be a little late, answers to deliveries may not: the writer and
+            // the processor are theirs for half of the time.
+            tokio::time::sleep(begun.elapsed()).await;
             Step::Worked
         } else {
             Step::Idle { next_due: None }

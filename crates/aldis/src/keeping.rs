@@ -5,10 +5,10 @@ use std::time::Duration;
 use aldis_bus::Stop;
 use aldis_store::{Store, StoreError};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 /// Raw webhook bodies, job output and the audit of API calls.
 const KEPT: Duration = DAY.saturating_mul(30);
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
+const LOOK_EVERY: Duration = Duration::from_hours(1);
 
 /// Deletes what is old, once an hour.
 pub(crate) async fn prune(store: Store, mut stop: Stop) {

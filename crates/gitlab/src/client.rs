@@ -21,6 +21,7 @@ pub(crate) use call::Call;
 use crate::error::Error;
 use crate::limit::Limits;
 use crate::project::Project;
+use crate::project::access::ProjectInfo;
 use crate::tolerant::{non_empty, or_default, parsed};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -240,6 +241,12 @@ impl GitLab {
     /// The calls about one project. Nothing is sent yet.
     pub fn project(&self, id: u64) -> Project<'_> {
         Project { gitlab: self, id }
+    }
+
+    /// `GET /projects/:id` by the path that people write, such as `group/name`. For people's input
+    /// only: a path may go to another project, a number does not.
+    pub async fn project_by_path(&self, path: &str) -> Result<ProjectInfo, Error> {
+        self.json(Call::get("/projects/:id", &[&path])).await
     }
 
     /// `GET /user`: whom the token speaks for.

@@ -15,9 +15,9 @@ impl Screen {
     fn styled(&self, code: &str, text: &str) -> Result<()> {
         let mut out = std::io::stdout().lock();
         if self.colour {
-            writeln!(out, "\x1b[{code}m{text}\x1b[0m")?
+            writeln!(out, "\x1b[{code}m{text}\x1b[0m")?;
         } else {
-            writeln!(out, "{text}")?
+            writeln!(out, "{text}")?;
         }
         out.flush()
     }

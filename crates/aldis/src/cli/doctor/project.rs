@@ -17,12 +17,16 @@ pub(super) async fn check(
     wanted: &Wanted<'_>,
     name: &str,
 ) {
-    let Some(id) = name.parse().ok().or_else(|| known.by_path(name)) else {
-        return report.fail(
-            "project",
-            "no delivery has told yet which project has this path",
-            "give its number instead, as GitLab shows it: Copy project ID, on the project's page",
-        );
+    let id = match name.parse() {
+        Ok(id) => id,
+        Err(_) => match bot.gitlab.project_by_path(name).await {
+            Ok(info) => info.id,
+            // It may have had this path when it last sent something.
+            Err(error) => match known.by_path(name) {
+                Some(id) => id,
+                None => return invisible(report, bot, &error),
+            },
+        },
     };
     let project = bot.gitlab.project(id);
     let info = match project.get().await {
@@ -62,7 +66,7 @@ fn invisible(report: &mut Report, bot: &Bot, error: &Error) {
         Error::NotFound(_) => report.fail(
             "project",
             format!("there is none, or {user} may not see it"),
-            format!("check the number, or invite {user} as Developer"),
+            format!("check its number or path, or invite {user} as Developer"),
         ),
         Error::Forbidden { .. } => report.fail(
             "project",
