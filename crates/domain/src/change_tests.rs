@@ -68,15 +68,14 @@ fn a_stack_runs_with_what_it_needs_and_every_no_has_its_rule() {
     assert_eq!(order, ["schema", "api"]);
 }
 
-#[test]
-fn an_action_a_stack_does_not_listen_to_takes_nothing_away() {
+fn planned(stack: &str, rule: Rule) -> ChangePlanned {
     let decision = StackDecision {
-        stack: "docs".into(),
-        rule: Rule::EveryPath,
+        stack: stack.into(),
+        rule,
         run: Some(RunId::from_digest(&[1; 32])),
         tracked: false,
     };
-    let plan = ChangePlanned {
+    ChangePlanned {
         sha: "a".repeat(40).parse().unwrap(),
         trust: Trust::Member,
         access_level: 30,
@@ -86,12 +85,34 @@ fn an_action_a_stack_does_not_listen_to_takes_nothing_away() {
         changed_paths: Some(1),
         posting_project: ProjectKey::new(1, 42),
         lane: "topic".into(),
-    };
+    }
+}
+
+fn chosen(draft: &Draft) -> Vec<&str> {
+    draft.chosen.iter().map(|c| c.stack.as_str()).collect()
+}
+
+#[test]
+fn an_action_a_stack_does_not_listen_to_takes_nothing_away() {
+    let plan = planned("docs", Rule::EveryPath);
     let draft =
         decide(Trust::Member, MergeRequestAction::Reopened, false, &["docs/a.md"], Some(&plan));
-    assert_eq!(draft.chosen.iter().map(|c| c.stack.as_str()).collect::<Vec<_>>(), ["docs"]);
+    assert_eq!(chosen(&draft), ["docs"]);
     let draft = decide(Trust::Member, MergeRequestAction::Reopened, false, &["docs/a.md"], None);
     assert_eq!(draft.verdict, PlanVerdict::Nothing { stacks: 4 });
+}
+
+#[test]
+fn what_was_asked_for_stays_when_the_same_news_come_again() {
+    let opened = |draft, path, plan| {
+        let paths = [path];
+        decide(Trust::Member, MergeRequestAction::Opened, draft, &paths, plan)
+    };
+    let asked = planned("web", Rule::Asked);
+    assert_eq!(chosen(&opened(false, "docs/a.md", Some(&asked))), ["docs", "web"]);
+    assert_eq!(chosen(&opened(true, "web/a.ts", Some(&asked))), ["web"]);
+    let matched = planned("web", Rule::EveryPath);
+    assert_eq!(chosen(&opened(false, "docs/a.md", Some(&matched))), ["docs"]);
 }
 
 #[test]

@@ -169,7 +169,12 @@ impl Planner {
             return Ok(ignored("the code, the target and the draft state are as before"));
         }
         let change = ChangeKey::MergeRequest { project: mr.project, iid: mr.iid };
-        let plan = self.plan_merge_request(&change, Asked::MergeRequest(mr.action), source).await?;
+        let asked = match mr.action {
+            // Late news of an end, and it is open again: what counts is its head, not this action.
+            MergeRequestAction::Closed | MergeRequestAction::Merged => Asked::HeadMoved,
+            action => Asked::MergeRequest(action),
+        };
+        let plan = self.plan_merge_request(&change, asked, source).await?;
         let head = plan.as_ref().map(|plan| plan.sha.clone());
         self.retract(&Trigger::MergeRequest(mr.clone()), head.as_ref(), &source.meta).await?;
         Ok(match plan {
