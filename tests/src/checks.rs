@@ -20,8 +20,14 @@ const ALL: usize = 10_000;
 impl Story {
     /// Settles, checks what must always hold, and stops everything.
     pub async fn finish(self) {
+        self.finish_leaving(&[]).await;
+    }
+
+    /// As [`Story::finish`], where GitLab does not let the bot end these lines.
+    pub async fn finish_leaving(self, open: &[&str]) {
         self.settle().await;
-        self.nothing_is_unfinished().await;
+        let left = self.unfinished().await;
+        assert_eq!(left, open, "left unfinished:\n{}", self.timeline());
         self.at_most_one_comment();
         self.again_posts_nothing(1).await;
         self.log_and_documents_agree().await;
@@ -152,14 +158,9 @@ impl Story {
         found
     }
 
-    /// No line of ours is left pending or running, in any pipeline of any commit of the story.
-    pub async fn nothing_is_unfinished(&self) {
-        let open = self.unfinished().await;
-        assert!(open.is_empty(), "left unfinished:\n{}\n{}", open.join("\n"), self.timeline());
-    }
-
-    /// Lines of ours that are pending or running, deployments that run, runs that have not ended.
-    pub async fn unfinished(&self) -> Vec<String> {
+    /// Lines of ours that are pending or running in any pipeline of any commit of the story,
+    /// deployments that run, runs that have not ended.
+    async fn unfinished(&self) -> Vec<String> {
         let mut commits: BTreeSet<(ProjectId, String)> = BTreeSet::new();
         let mut projects = BTreeSet::from([self.project]);
         for (_, event) in self.log().await {

@@ -67,9 +67,11 @@ impl Story {
         page.notes.into_iter().filter(|note| note.author == "aldis").collect()
     }
 
-    /// The merge request's page: head, pipeline and comments.
+    /// The merge request's page: head, pipeline and comments. How often a comment was edited on
+    /// the way depends on what was known when, so that is left out.
     pub fn page(&self, mr: MergeRequestRef) -> String {
-        self.plain(&self.sim.merge_request_page(mr).expect("the merge request").to_string())
+        let page = self.sim.merge_request_page(mr).expect("the merge request").to_string();
+        self.plain(&page.replace(" (edited):\n", ":\n"))
     }
 
     /// The second line of the bot's comment: its headline. Empty without a comment.

@@ -111,7 +111,7 @@ async fn retest_runs_only_what_did_not_pass() {
       aldis/api: success "passed in T"
       aldis/web: failed "test failed with exit code 1"
       (2 retried)
-    @aldis (edited):
+    @aldis:
       <!-- aldis:note mr-1.1-1 -->
       ### ✗ 1 of 2 stacks failed
       

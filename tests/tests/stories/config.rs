@@ -34,7 +34,7 @@ async fn a_wrong_file_fails_with_line_and_column_until_it_is_fixed() {
     feature B: success (external)
       aldis: success "1 stack passed"
       aldis/ci: success "passed in T"
-    @aldis (edited):
+    @aldis:
       <!-- aldis:note mr-1.1-1 -->
       ### ✓ 1 stack passed
       

@@ -74,7 +74,7 @@ async fn a_head_that_comes_back_is_tested_again_if_it_was_canceled() {
     ");
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: canceled (external)
-      aldis: canceled "1 of 1 stack canceled: ci"
+      aldis: canceled "the merge request was closed"
       aldis/ci: canceled "the merge request was closed"
       (2 retried)
     "#);
@@ -115,7 +115,7 @@ async fn closing_ends_and_reopening_begins_again() {
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: canceled (external)
-      aldis: canceled "1 of 1 stack canceled: ci"
+      aldis: canceled "the merge request was closed"
       aldis/ci: canceled "the merge request was closed"
     "#);
     story.alice().reopen(mr).unwrap();
@@ -135,7 +135,7 @@ async fn closing_ends_and_reopening_begins_again() {
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: canceled (external)
-      aldis: canceled "1 of 1 stack canceled: ci"
+      aldis: canceled "the merge request was closed"
       aldis/ci: canceled "the merge request was closed"
       (4 retried)
     "#);
@@ -191,7 +191,7 @@ async fn merging_while_a_test_runs_cancels_it() {
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: canceled (external)
-      aldis: canceled "1 of 1 stack canceled: ci"
+      aldis: canceled "the merge request was merged"
       aldis/ci: canceled "the merge request was merged"
     "#);
     insta::assert_snapshot!(story.statuses("M"), @r#"
@@ -285,4 +285,39 @@ async fn a_commit_that_is_gone_before_it_is_planned_leaves_nothing_open() {
     "#);
     assert_eq!(story.headline(mr), "### ✓ 1 stack passed");
     story.finish_doubled(12).await;
+}
+
+#[tokio::test]
+async fn a_deployment_under_way_is_not_superseded() {
+    let story = Setup {
+        config: Some(
+            "version: 1\nstacks:\n  web:\n    steps:\n      - { name: deploy, run: sh ci.sh }\n    environment: { name: production }\n",
+        ),
+        ..SLOW
+    }
+    .start()
+    .await;
+    story.push("A", "main", &[("ci.sh", "sleep 1\n")]);
+    story.settle_but_runs().await;
+    story.push("B", "main", &[("ci.sh", "true\n")]);
+    story.settle().await;
+    let mut runs: Vec<String> = story.runs().await.lines().map(str::to_owned).collect();
+    runs.sort_unstable();
+    assert_eq!(runs, ["A web (tracked): passed", "B web (tracked): passed"]);
+    assert!(story.shows("A", "aldis", "success"), "{}", story.statuses("A"));
+    let page = story.environments();
+    assert!(page.contains("success A main") && page.contains("success B main"), "{page}");
+    story.finish_doubled(13).await;
+}
+
+#[tokio::test]
+async fn every_commit_of_the_default_branch_keeps_its_result() {
+    let story = SLOW.start().await;
+    story.push("A", "main", &[("ci.sh", "sleep 1; exit 1\n")]);
+    story.settle_but_runs().await;
+    story.push("B", "main", &[("ci.sh", "true\n")]);
+    story.settle().await;
+    assert!(story.shows("A", "aldis", "failed"), "{}", story.statuses("A"));
+    assert!(story.shows("B", "aldis", "success"), "{}", story.statuses("B"));
+    story.finish_doubled(14).await;
 }

@@ -1,9 +1,23 @@
 //! Stories: people act in GitLab, the bot reacts, and the whole visible result is looked at.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod merge_requests;
+#[cfg(test)]
+mod needs;
+#[cfg(test)]
+mod outsiders;
+#[cfg(test)]
+mod pipelines;
 #[cfg(test)]
 mod pushes;
 #[cfg(test)]

@@ -54,7 +54,7 @@ async fn a_failing_test_is_fixed_merged_and_released() {
     feature B: success (external)
       aldis: success "1 stack passed"
       aldis/ci: success "passed in T"
-    @aldis (edited):
+    @aldis:
       <!-- aldis:note mr-1.1-1 -->
       ### ✓ 1 stack passed
       

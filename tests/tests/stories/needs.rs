@@ -59,7 +59,7 @@ async fn what_waits_says_for_what_and_is_canceled_with_it() {
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: canceled (external)
-      aldis: canceled "3 of 3 stacks canceled: build, ship, test"
+      aldis: canceled "canceled on request"
       aldis/build: canceled "canceled on request"
       aldis/ship: canceled "canceled on request"
       aldis/test: canceled "canceled on request"
