@@ -230,6 +230,11 @@ impl GitLabSettings {
 fn hook_secrets(lookup: Lookup<'_>) -> Result<Secrets> {
     let mut secrets = Secrets::default();
     for name in ["GITLAB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_SECRET_PREVIOUS"] {
+        // GitLab sends it as a header's value.
+        if value(lookup, name)?.is_some_and(|secret| !secret.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            bail!("{name} should hold only letters, digits and signs of ASCII, without spaces");
+        }
         secrets.tokens.extend(value(lookup, name)?.map(SecretString::from));
     }
     for name in ["GITLAB_WEBHOOK_SIGNING_TOKEN", "GITLAB_WEBHOOK_SIGNING_TOKEN_PREVIOUS"] {
@@ -323,6 +328,7 @@ mod tests {
             wrong("GITLAB_WEBHOOK_SIGNING_TOKEN", "abc")
                 .starts_with("GITLAB_WEBHOOK_SIGNING_TOKEN: ")
         );
+        assert!(wrong("GITLAB_WEBHOOK_SECRET", "schlüssel").contains("of ASCII"));
         assert!(wrong("GITLAB_TOKEN", " ").starts_with("GITLAB_TOKEN is not set"));
     }
 

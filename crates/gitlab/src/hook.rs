@@ -170,7 +170,7 @@ fn signed(
     let (Some(id), Some(timestamp)) = (&headers.webhook_id, &headers.timestamp) else {
         return Err(Refusal::BadSignature);
     };
-    let message = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
+    let message: [&[u8]; 5] = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     let place = secrets.signing.iter().position(|key| key.signed(&message, signatures));
     let place = place.ok_or(Refusal::BadSignature)?;
     let at: i64 = timestamp.parse().map_err(|_| Refusal::StaleTimestamp)?;
