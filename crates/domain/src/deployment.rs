@@ -95,22 +95,11 @@ pub fn next(deployment: &Deployment, run: &Run) -> Next {
 mod tests {
     use super::*;
     use crate::event::resource::{DeploymentConfirmed, DeploymentIntended, EnvironmentConfirmed};
-    use crate::event::run::{AttemptStarted, RunFinished, RunRequested};
+    use crate::event::run::{AttemptStarted, RunFinished};
+    use crate::samples::run_requested;
 
     fn run(finished: Option<Outcome>) -> Run {
-        let request: RunRequested = serde_json::from_value(serde_json::json!({
-            "run": "0".repeat(26), "project": "1.42", "sha": "a".repeat(40), "stack": "web",
-            "definition": {
-                "dir": ".", "steps": [], "on": {"push": null, "tag": null, "merge_request": null},
-                "paths": [], "paths_ignore": [], "env": {}, "timeout": 60, "needs": [],
-                "reports": {"junit": [], "terraform_plan": []}, "environment": null,
-                "concurrency": {"cancel_superseded": true}, "executor": null, "network": "default"
-            },
-            "trust": "member", "round": 0, "git_ref": "refs/heads/main",
-            "audience": {"change": "ref-1.42-refs/heads/main", "posting_project": "1.42"},
-            "deploys": null, "needs": {}, "needed": false, "why": "", "delivery": null,
-        }))
-        .unwrap();
+        let request = run_requested(true);
         let started = AttemptStarted {
             attempt: 1,
             epoch: 1,

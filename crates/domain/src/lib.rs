@@ -13,6 +13,8 @@ pub mod note;
 pub mod planning;
 pub mod report;
 pub mod run;
+#[cfg(test)]
+mod samples;
 pub mod statuses;
 pub mod stream;
 pub mod text;

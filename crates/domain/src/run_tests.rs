@@ -2,29 +2,11 @@
 
 use super::*;
 use crate::event::change::Trust;
-
-fn request(tracked: bool) -> RunRequested {
-    let text = serde_json::json!({
-        "run": "0".repeat(26), "project": "1.42", "sha": "a".repeat(40), "stack": "web",
-        "definition": {
-            "dir": ".", "steps": [], "on": {"push": null, "tag": null, "merge_request": null},
-            "paths": [], "paths_ignore": [], "env": {}, "timeout": 60, "needs": [],
-            "reports": {"junit": [], "terraform_plan": []}, "environment": null,
-            "concurrency": {"cancel_superseded": true}, "executor": null, "network": "default"
-        },
-        "trust": "member", "round": 0, "git_ref": "refs/heads/main",
-        "audience": {"change": "mr-1.42-7", "posting_project": "1.42"},
-        "deploys": tracked.then(|| serde_json::json!({
-            "environment": {"name": "prod", "url": null, "tier": null, "tracked_branch": null}, "branch": "main"
-        })),
-        "needs": {}, "needed": false, "why": "", "delivery": null,
-    });
-    serde_json::from_value(text).unwrap()
-}
+use crate::samples::run_requested;
 
 /// Plays the commands and tells each one's events or its "no".
 fn play(tracked: bool, commands: Vec<RunCommand>) -> String {
-    let mut run = Run::of(&[request(tracked).into()]);
+    let mut run = Run::of(&[run_requested(tracked).into()]);
     let mut story = Vec::new();
     for command in commands {
         story.push(match decide(&run, command) {

@@ -138,7 +138,7 @@ async fn retest_runs_only_what_did_not_pass() {
       
       </details>
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     @alice:
       /retest
     "#);

@@ -24,7 +24,7 @@ async fn a_wrong_file_fails_with_line_and_column_until_it_is_fixed() {
       .aldis.yml:4:5: stacks.ci: unknown key "stepps"; did you mean "steps"?
       ```
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
     assert_eq!(story.runs().await, "");
     story.push("B", "feature", &[(".aldis.yml", RIGHT)]);
@@ -42,7 +42,7 @@ async fn a_wrong_file_fails_with_line_and_column_until_it_is_fixed() {
       |---|---|---|---|
       | ✅ | [ci](ALDIS/runs/RUN) | passed in T | T |
       
-      <sub>Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
     story.finish_doubled(30).await;
 }
@@ -141,7 +141,7 @@ async fn no_stack_that_matches_is_green_on_a_merge_request_and_silent_on_a_push(
       |---|---|---|---|
       | ✅ | [web](ALDIS/runs/RUN) | passed in T | T |
       
-      <sub>Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
     story.finish_doubled(34).await;
 }

@@ -79,7 +79,7 @@ async fn hooks_in_any_order_and_doubled_lead_to_the_same() {
       |---|---|---|---|
       | ✅ | [ci](ALDIS/runs/RUN) | passed in T | T |
       
-      <sub>Commit C · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit C · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     main D: success (external)
       aldis: success "1 stack passed"
       aldis/ci: success "passed in T"

@@ -173,7 +173,7 @@ async fn closing_and_reopening_a_tested_merge_request_tests_nothing_again() {
       |---|---|---|---|
       | ✅ | [ci](ALDIS/runs/RUN) | passed in T | T |
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
     story.finish_doubled(11).await;
 }

@@ -101,7 +101,7 @@ async fn where_the_bot_may_not_post_the_comment_tells_the_results() {
       - aldis: 403 Forbidden
       - aldis/ci: 403 Forbidden
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     ");
     assert_eq!(story.runs().await, "A ci: passed");
     story.finish_doubled(63).await;

@@ -44,7 +44,7 @@ async fn a_failing_test_is_fixed_merged_and_released() {
       
       </details>
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
 
     story.push("B", "feature", &[("ci.sh", "echo 42\n")]);
@@ -70,7 +70,7 @@ async fn a_failing_test_is_fixed_merged_and_released() {
       
       </details>
       
-      <sub>Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
 
     let merge = story.alice().merge(mr).unwrap();

@@ -49,7 +49,7 @@ async fn a_fork_where_the_bot_has_no_role_is_told_of_in_the_comment_only() {
       
       This comes from a fork, or from somebody who may not push here. Nothing of it is run before a person with push rights approves it, and approving is not available in this version. To have it tested, push the same commits to a branch of this project.
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     ");
     push(&story, fork, mallory, "B", "evil 2\n");
     story.settle().await;
@@ -130,7 +130,7 @@ async fn an_author_who_may_not_push_waits_too() {
       
       This comes from a fork, or from somebody who may not push here. Nothing of it is run before a person with push rights approves it, and approving is not available in this version. To have it tested, push the same commits to a branch of this project.
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
     assert_eq!(story.runs().await, "");
     story.sim.by(rita).comment(mr, "/test").unwrap();

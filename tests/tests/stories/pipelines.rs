@@ -132,7 +132,7 @@ async fn a_name_that_a_ci_job_bears_is_left_to_it_and_told() {
       
       - aldis/ci: name has already been taken
       
-      <sub>Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit A · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     "#);
     story.finish_doubled(72).await;
 }
@@ -164,7 +164,7 @@ async fn a_developer_bot_on_a_protected_branch_is_told_of() {
       - aldis: 403 Forbidden
       - aldis/ci: 403 Forbidden
       
-      <sub>Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)</sub>
+      Commit B · [what was decided, and why](ALDIS/changes/mr-1.1-1)
     ");
     let refused = story.sim.calls().iter().filter(|call| call.status == 403).count();
     story.push("C", "release", &[("code", "3")]);

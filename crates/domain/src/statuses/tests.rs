@@ -13,6 +13,7 @@ use crate::event::run::{AttemptStarted, RunFinished};
 use crate::id::{ProjectKey, Sha};
 use crate::report::{Outcome, Report};
 use crate::run::Run;
+use crate::samples::run_requested;
 
 const STACKS: [&str; 3] = ["api", "docs", "web"];
 
@@ -89,7 +90,7 @@ impl World {
         let run = self.runs.get_mut(id).unwrap();
         if run.finished.is_none() {
             let epoch = run.epoch.unwrap_or(0) + 1;
-            run.request.get_or_insert_with(request);
+            run.request.get_or_insert_with(|| run_requested(false));
             run.apply(
                 &AttemptStarted {
                     attempt: 1,
@@ -107,7 +108,7 @@ impl World {
     fn finish(&mut self, id: &RunId, outcome: Outcome) {
         let run = self.runs.get_mut(id).unwrap();
         if run.finished.is_none() {
-            run.request.get_or_insert_with(request);
+            run.request.get_or_insert_with(|| run_requested(false));
             let finished = RunFinished {
                 run: id.clone(),
                 sha: sha(),
@@ -186,22 +187,6 @@ impl World {
         self.settle();
         std::mem::take(&mut self.story).join("\n")
     }
-}
-
-fn request() -> crate::event::run::RunRequested {
-    let text = serde_json::json!({
-        "run": "0".repeat(26), "project": "1.42", "sha": "a".repeat(40), "stack": "web",
-        "definition": {
-            "dir": ".", "steps": [], "on": {"push": null, "tag": null, "merge_request": null},
-            "paths": [], "paths_ignore": [], "env": {}, "timeout": 60, "needs": [],
-            "reports": {"junit": [], "terraform_plan": []}, "environment": null,
-            "concurrency": {"cancel_superseded": true}, "executor": null, "network": "default"
-        },
-        "trust": "member", "round": 0, "git_ref": "refs/heads/main",
-        "audience": {"change": "ref-1.42-refs/heads/main", "posting_project": "1.42"},
-        "deploys": null, "needs": {}, "needed": false, "why": "", "delivery": null,
-    });
-    serde_json::from_value(text).unwrap()
 }
 
 #[test]
