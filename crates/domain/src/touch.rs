@@ -25,9 +25,6 @@ pub enum WorkKind {
     Note,
     /// A tracked run's deployment (key: the run).
     Deployment,
-    Hook,
-    Resync,
-    Schedule,
 }
 
 /// One work row to write.
@@ -53,16 +50,8 @@ const NOTE_GATHERING: u64 = 300;
 
 impl WorkKind {
     /// Every kind; its place here is its number.
-    pub const ALL: [Self; 8] = [
-        Self::Plan,
-        Self::Run,
-        Self::Statuses,
-        Self::Note,
-        Self::Deployment,
-        Self::Hook,
-        Self::Resync,
-        Self::Schedule,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Plan, Self::Run, Self::Statuses, Self::Note, Self::Deployment];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
@@ -72,9 +61,6 @@ impl WorkKind {
             Self::Statuses => "statuses",
             Self::Note => "note",
             Self::Deployment => "deployment",
-            Self::Hook => "hook",
-            Self::Resync => "resync",
-            Self::Schedule => "schedule",
         }
     }
 }

@@ -10,6 +10,7 @@ mod writer;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ impl Sqlite {
         fs::create_dir_all(&settings.dir).map_err(|e| files(&settings.dir, &e))?;
         let lock = lock(&settings.dir)?;
         let path = settings.dir.join("aldis.db");
+        make_private(&path).map_err(|e| files(&path, &e))?;
         let options = options(&path).create_if_missing(true);
         let mut connection = options
             .clone()
@@ -125,6 +127,15 @@ impl Sqlite {
 
     fn writer(&self) -> Result<&Writer> {
         self.writer.as_ref().ok_or(StoreError::Closed)
+    }
+}
+
+/// Job output and webhook bodies are in it: a new database is its owner's only. SQLite gives the
+/// files beside it the same mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
     }
 }
 

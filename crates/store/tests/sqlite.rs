@@ -227,3 +227,16 @@ async fn a_lost_master_key_is_not_replaced_while_secrets_need_it() {
     let refused = store.secret("a").await.unwrap_err();
     assert!(matches!(refused, StoreError::Sealed { .. }), "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_database_is_its_owners_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
+    fill(&store, 1).await;
+    for file in fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+        let name = file.file_name().into_string().unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert!(!name.starts_with("aldis.db") || mode == 0o600, "{name} has mode {mode:o}");
+    }
+    store.close().await;
+}
