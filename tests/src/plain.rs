@@ -29,15 +29,12 @@ fn durations(text: &str) -> String {
         let unit = [" ms", " s", " min"].into_iter().find(|unit| {
             behind.strip_prefix(unit).is_some_and(|r| !r.starts_with(|c: char| c.is_alphanumeric()))
         });
-        match unit.filter(|_| alone) {
-            Some(unit) => {
-                out.push('T');
-                rest = &behind[unit.len()..];
-            }
-            None => {
-                out.push_str(&from[..digits]);
-                rest = behind;
-            }
+        if let Some(unit) = unit.filter(|_| alone) {
+            out.push('T');
+            rest = &behind[unit.len()..];
+        } else {
+            out.push_str(&from[..digits]);
+            rest = behind;
         }
     }
     out.push_str(rest);

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::setup::Setup;
 
 /// Longest wait for anything, for slow machines.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Work that is due later than this does not count as unfinished.
 const SOON: Duration = Duration::from_secs(6);
 const LOOK_EVERY: Duration = Duration::from_millis(15);

@@ -89,13 +89,13 @@ async fn hooks_in_any_order_and_doubled_lead_to_the_same() {
     D ci: passed
     "#);
     in_order.finish_doubled(81).await;
-    for seed in 1..=6 {
+    for (seed, skipped) in (1..=6).zip([0, 1, 2].into_iter().cycle()) {
         let story = Story::start().await;
         story.sim.hold_deliveries();
         let mr = an_hour(&story);
         let held: Vec<_> = story.sim.held_deliveries().iter().map(|d| d.id).collect();
         story.sim.release_deliveries(&Order::Shuffled(seed)).unwrap();
-        for id in held.iter().skip(seed as usize % 3).step_by(2) {
+        for id in held.iter().skip(skipped).step_by(2) {
             story.sim.redeliver(*id).unwrap();
         }
         story.settle().await;

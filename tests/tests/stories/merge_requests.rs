@@ -76,6 +76,21 @@ async fn a_failing_test_is_fixed_merged_and_released() {
     let merge = story.alice().merge(mr).unwrap();
     story.name(&merge, "M");
     story.settle().await;
+    assert!(story.shows("M", "aldis", "success"), "{}", story.statuses("M"));
+    let runs = story.runs().await;
+    assert_eq!(runs, "A ci: failed\nB ci: passed\nM ci: passed");
+    story.finish_doubled(3).await;
+}
+
+#[tokio::test]
+async fn a_merged_change_is_released_by_a_tag() {
+    let story = Setup::with(WITH_TAGS).start().await;
+    story.push("A", "feature", &[("code", "1")]);
+    let mr = story.propose("feature");
+    story.settle().await;
+    let merge = story.alice().merge(mr).unwrap();
+    story.name(&merge, "M");
+    story.settle().await;
     insta::assert_snapshot!(story.statuses("M"), @r#"
     main M: success (external)
       aldis: success "1 stack passed"
@@ -93,11 +108,10 @@ async fn a_failing_test_is_fixed_merged_and_released() {
       aldis/ci: success "passed in T"
     "#);
     insta::assert_snapshot!(story.runs().await, @"
-    A ci: failed
-    B ci: passed
+    A ci: passed
     M ci: passed
     ");
-    story.finish_doubled(3).await;
+    story.finish_doubled(15).await;
 }
 
 #[tokio::test]
