@@ -184,7 +184,9 @@ pub fn decide(run: &Run, command: RunCommand) -> Result<Vec<Event>, Rejection> {
         }
         RunCommand::Leave { change, reason } => Ok(leave(run, request, change, reason)),
         RunCommand::Release => Ok(match run.phase() {
-            Phase::Waiting if run.cancel.is_none() => vec![RunReleased {}.into()],
+            Phase::Waiting if run.cancel.is_none() => {
+                vec![RunReleased { tracked: run.tracked() }.into()]
+            }
             _ => Vec::new(),
         }),
         RunCommand::Skip { reason } => Ok(match run.phase() {

@@ -90,8 +90,8 @@ pub fn touches(event: &Event, stream_name: &str) -> Vec<Touch> {
         Event::RunRequested(run) if run.needs.is_empty() => {
             vec![Touch::now(WorkKind::Run, run.run.as_str(), run_class(run.deploys.is_some()))]
         }
-        Event::RunReleased(_) => run_of_stream(stream_name)
-            .map(|run| Touch::now(WorkKind::Run, run, NORMAL))
+        Event::RunReleased(released) => run_of_stream(stream_name)
+            .map(|run| Touch::now(WorkKind::Run, run, run_class(released.tracked)))
             .into_iter()
             .collect(),
         Event::RunJoined(joined) => note(&joined.audience.change).into_iter().collect(),

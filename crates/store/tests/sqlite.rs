@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 async fn fill(store: &Store, streams: usize) {
     for n in 0..streams {
-        let event = NewEvent::new(Event::from(RunReleased {}));
+        let event = NewEvent::new(Event::from(RunReleased::default()));
         let append = Append::new(Meta::from_source("test"));
         let append = append.write(&format!("change-{n}"), Expected::NoStream, vec![event]);
         store.append(append).await.unwrap();

@@ -63,7 +63,7 @@ async fn a_run_waits_for_what_it_needs() {
     waiting.needs.insert("build".to_owned(), run(9));
     queue.ask(waiting).await;
     assert!(queue.claim().await.is_none());
-    queue.append(&stream::run(&run(1)), RunReleased {}).await;
+    queue.append(&stream::run(&run(1)), RunReleased::default()).await;
     assert_eq!(queue.ticket().await.run, run(1));
 }
 

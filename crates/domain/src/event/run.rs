@@ -63,8 +63,12 @@ pub struct RunJoined {
 }
 
 /// Everything it needs has passed: it may be claimed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunReleased {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReleased {
+    /// A tracked run goes before test runs.
+    #[serde(default)]
+    pub tracked: bool,
+}
 
 /// A runner has the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

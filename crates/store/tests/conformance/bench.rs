@@ -52,7 +52,7 @@ fn settings(dir: &TempDir, clock: &Clock) -> Settings {
 
 /// An event that touches no work as long as its stream is no run.
 pub(crate) fn event() -> Event {
-    RunReleased {}.into()
+    RunReleased::default().into()
 }
 
 /// An append of `count` events that makes nothing due.
