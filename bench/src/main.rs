@@ -13,7 +13,7 @@ mod report;
 mod world;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -70,7 +70,7 @@ impl Wish {
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     let result = if words.first().is_some_and(|word| word == floor::COMMAND) {
-        floor::serve(PathBuf::from(words.pop().unwrap_or_default()))
+        floor::serve(Path::new(&words.pop().unwrap_or_default()))
     } else {
         Wish::read(words).and_then(|wish| measure_all(&wish))
     };

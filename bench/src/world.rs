@@ -98,15 +98,17 @@ impl World {
     /// last to be green.
     async fn green(&self, pushed: &[Pushed], name: &str) -> Result<Vec<Seen>> {
         let begun = tokio::time::Instant::now();
-        let mut seen_calls = 0;
+        let (mut counted, mut looked_at) = (0, 0);
         loop {
             let calls = self.sim.count(Route::StatusPost);
-            if calls == seen_calls
-                && let Some(seen) = self.seen(pushed, name)
-            {
-                return Ok(seen);
+            // Looking holds the simulator up, so it waits until no more calls come.
+            if calls == counted && calls != looked_at {
+                if let Some(seen) = self.seen(pushed, name) {
+                    return Ok(seen);
+                }
+                looked_at = calls;
             }
-            seen_calls = calls;
+            counted = calls;
             if begun.elapsed() > PATIENCE {
                 bail!("not every commit has a green `{name}` after {} s", PATIENCE.as_secs());
             }

@@ -107,13 +107,12 @@ impl Lanes {
             Some(mut idle) => idle.exchange(request.as_bytes()).await.ok().map(|s| (idle, s)),
             None => None,
         };
-        let (connection, status) = match reused {
-            Some(answered) => answered,
-            None => {
-                let mut fresh = Connection::open(*gitlab).await?;
-                let status = fresh.exchange(request.as_bytes()).await?;
-                (fresh, status)
-            }
+        let (connection, status) = if let Some(answered) = reused {
+            answered
+        } else {
+            let mut fresh = Connection::open(*gitlab).await?;
+            let status = fresh.exchange(request.as_bytes()).await?;
+            (fresh, status)
         };
         if status != 201 {
             bail!("the status was answered {status}");

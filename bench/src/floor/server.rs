@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -18,9 +18,9 @@ struct Shared {
 }
 
 /// The floor's process: says its address and serves until it is killed.
-pub(crate) fn serve(dir: PathBuf) -> Result<()> {
+pub(crate) fn serve(dir: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(&dir))
+    runtime.block_on(run(dir))
 }
 
 async fn run(dir: &Path) -> Result<()> {

@@ -33,10 +33,9 @@ impl Side {
 
     async fn round(&mut self, plan: &Plan) -> Result<()> {
         let Self { template, address, .. } = self;
-        let (single, next) =
-            closed_loop(*address, template, 1, plan.lasting / 2, self.next).await?;
-        let first = next;
-        let (many, next) = closed_loop(*address, template, CONNECTIONS, plan.lasting, next).await?;
+        let first = self.next;
+        let (many, next) =
+            closed_loop(*address, template, CONNECTIONS, plan.lasting, first).await?;
         let (again, _) =
             closed_loop(*address, template, CONNECTIONS, plan.lasting / 4, first).await?;
         self.next = next;

@@ -110,9 +110,10 @@ impl Sides<'_> {
 
     async fn burst(&self, world: &mut World, size: usize, by_bot: bool) -> Result<Burst> {
         let pushed = world.push(size)?;
-        let (to, pid) = match by_bot {
-            true => (self.bot.address, self.bot.pid),
-            false => (self.floor.address, self.floor.pid),
+        let (to, pid) = if by_bot {
+            (self.bot.address, self.bot.pid)
+        } else {
+            (self.floor.address, self.floor.pid)
         };
         let mut connections = Vec::with_capacity(size);
         for push in &pushed {
