@@ -58,7 +58,7 @@ async fn no_file_of_the_runner_stays_open_in_a_step() {
         .collect();
     assert!(foreign.is_empty(), "{foreign:?} of {output}");
     let strays = inherited.iter().any(|fd| !["0", "1", "2"].contains(&fd.as_str()));
-    assert_eq!(report.remarks.iter().any(|r| r.contains("inherited open files")), strays);
+    assert_eq!(report.machine.iter().any(|r| r.contains("inherited open files")), strays);
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn reports_come_home_from_a_failed_run() {
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(report.tests.unwrap().failed, 1);
     assert!(report.remarks.iter().any(|r| r.starts_with("out/b.xml: not a readable JUnit file")));
-    assert!(report.remarks.iter().any(|r| r.starts_with("limits held by")));
+    assert!(report.machine.iter().any(|r| r.starts_with("limits held by")));
 }
 
 #[tokio::test]
