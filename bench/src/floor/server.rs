@@ -38,7 +38,12 @@ async fn run(dir: &Path) -> Result<()> {
             .app_data(web::PayloadConfig::new(1 << 20))
             .default_service(web::to(take))
     };
-    let server = HttpServer::new(factory).workers(1).disable_signals().listen(listener)?.run();
+    let server = HttpServer::new(factory)
+        .workers(1)
+        .tcp_nodelay(true)
+        .disable_signals()
+        .listen(listener)?
+        .run();
     Ok(server.await?)
 }
 

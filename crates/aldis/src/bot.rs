@@ -187,6 +187,8 @@ fn serve_http(
             .configure(move |config| aldis_web::configure(config, state))
     })
     .workers(HTTP_WORKERS)
+    // Live logs are streamed in small pieces, which should not wait for each other.
+    .tcp_nodelay(true)
     .shutdown_timeout(LAST_REQUESTS)
     .disable_signals()
     .listen(listener)?

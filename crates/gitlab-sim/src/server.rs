@@ -110,6 +110,8 @@ async fn serve(
     };
     let server = HttpServer::new(factory)
         .workers(2)
+        // Git's answers are streamed in small pieces; each would wait for the last one's receipt.
+        .tcp_nodelay(true)
         .disable_signals()
         .on_connect(http::remember_connection)
         .listen(listener);
