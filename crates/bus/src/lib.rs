@@ -22,8 +22,11 @@ pub enum Topic {
     Cancel,
     /// Something was appended: projections may move on.
     Log,
+    /// There is news of a commit that runs will probably need.
+    Commit,
 }
 
 impl Topic {
-    const ALL: [Self; 5] = [Self::Plan, Self::Run, Self::Feedback, Self::Cancel, Self::Log];
+    const ALL: [Self; 6] =
+        [Self::Plan, Self::Run, Self::Feedback, Self::Cancel, Self::Log, Self::Commit];
 }

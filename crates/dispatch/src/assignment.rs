@@ -30,6 +30,19 @@ impl fmt::Debug for GitAccess {
     }
 }
 
+impl GitAccess {
+    /// Where the project at `path` is cloned from.
+    pub(crate) fn source(&self, path: &str) -> Source {
+        Source {
+            url: format!("{}/{path}.git", self.gitlab),
+            user: self.user.clone(),
+            token: self.token.clone(),
+            ca_file: self.ca_file.clone(),
+            verify_tls: self.verify_tls,
+        }
+    }
+}
+
 impl Dispatch {
     /// `None`: the log does not say what to run or where it comes from.
     pub(crate) async fn assignment(
@@ -67,18 +80,12 @@ impl Dispatch {
             stack_name: request.stack,
             stack: request.definition,
             untrusted: request.trust != Trust::Member,
-            source: Source {
-                url: format!("{}/{}.git", self.git.gitlab, project.path),
-                user: self.git.user.clone(),
-                token: self.git.token.clone(),
-                ca_file: self.git.ca_file.clone(),
-                verify_tls: self.git.verify_tls,
-            },
+            source: self.git.source(&project.path),
             env,
         }))
     }
 
-    async fn project(&self, name: &str) -> Result<Option<ProjectObserved>, StoreError> {
+    pub(crate) async fn project(&self, name: &str) -> Result<Option<ProjectObserved>, StoreError> {
         let envelopes = self.store.load(name).await?;
         let newest = envelopes.iter().rev().find_map(|envelope| match envelope.event() {
             Ok(Event::ProjectObserved(project)) => Some(project),

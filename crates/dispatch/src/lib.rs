@@ -3,6 +3,7 @@
 //! A run is leased from the store; each attempt has an epoch, and whatever comes with an older one
 //! is refused. Never here: GitLab's API, a decision that `aldis_domain::run` could make.
 
+mod announce;
 mod assignment;
 mod claim;
 
@@ -15,7 +16,8 @@ use aldis_domain::run::{Rejection, Run, RunCommand, decide};
 use aldis_domain::stream;
 use aldis_domain::touch::WorkKind;
 use aldis_protocol::{
-    Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk, Ticket,
+    Announced, Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk,
+    Ticket,
 };
 use aldis_store::{Fence, Meta, Store, StoreError, WorkKey, transact};
 
@@ -116,6 +118,10 @@ impl From<Trouble> for DispatchError {
 impl Dispatcher for Dispatch {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Assignment>, DispatchError> {
         Ok(self.next_assignment(&request.runner).await?)
+    }
+
+    async fn announced(&self, after: Option<i64>) -> Announced {
+        self.next_announced(after).await
     }
 
     async fn heartbeat(&self, ticket: &Ticket) -> Result<Directive, DispatchError> {

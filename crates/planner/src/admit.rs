@@ -1,13 +1,15 @@
 //! The first status, from the log alone: a project whose last plan found a config gets its
 //! aggregate status before GitLab is asked anything.
 
+use aldis_bus::Topic;
 use aldis_domain::config::read;
 use aldis_domain::event::resource::LaneAdmitted;
 use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
 use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
+use aldis_domain::touch::NORMAL;
 use aldis_domain::trigger::{MergeRequestAction, Trigger};
-use aldis_store::{Meta, transact};
+use aldis_store::{Meta, WorkKey, WorkTouch, transact};
 
 use crate::plan::DEFAULT_STATUS;
 use crate::{PlanError, Planner};
@@ -67,11 +69,19 @@ impl Planner {
     }
 
     /// Lets the aggregate status be posted at once, if the project is known to have a config.
-    pub(crate) async fn admit(&self, trigger: &Trigger, meta: &Meta) -> Result<(), PlanError> {
-        let Some(announced) = announced(trigger) else { return Ok(()) };
-        let Some(aggregate) = self.promised(&announced).await? else { return Ok(()) };
+    ///
+    /// True: it was announced now, and the delivery `item` is due again behind those that are not
+    /// announced yet.
+    pub(crate) async fn admit(
+        &self,
+        trigger: &Trigger,
+        item: &WorkKey,
+        meta: &Meta,
+    ) -> Result<bool, PlanError> {
+        let Some(announced) = announced(trigger) else { return Ok(false) };
+        let Some(aggregate) = self.promised(&announced).await? else { return Ok(false) };
         let name = stream::statuses(announced.project, &announced.sha);
-        transact!(self.store, meta.clone(), unit => {
+        let admitted = transact!(self.store, meta.clone(), unit => {
             let statuses: Statuses = unit.fold(&name).await?;
             let subscriber = statuses
                 .lanes
@@ -80,8 +90,9 @@ impl Planner {
             // A commit that was dealt with before is no news: showing its lane again is for the
             // plan to say, which knows whether it is the head once more.
             if subscriber.is_some() {
-                return Ok(());
+                return Ok(false);
             }
+            unit.touch(WorkTouch { reset: true, ..WorkTouch::now(item.clone(), NORMAL) });
             unit.append(
                 &name,
                 LaneAdmitted {
@@ -92,7 +103,11 @@ impl Planner {
                     aggregate: aggregate.clone(),
                 },
             );
-            Ok::<_, PlanError>(())
-        })
+            Ok::<_, PlanError>(true)
+        })?;
+        if admitted {
+            self.bus.hint(Topic::Commit);
+        }
+        Ok(admitted)
     }
 }

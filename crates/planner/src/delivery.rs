@@ -17,7 +17,7 @@ use aldis_domain::trigger::{
     MergeRequestAction, MergeRequestTrigger, PipelineTrigger, Push, Trigger,
 };
 use aldis_gitlab::{MergeRequestQuery, MergeRequestState};
-use aldis_store::{Meta, StoreError, transact};
+use aldis_store::{Claimed, Meta, StoreError, transact};
 
 use crate::admit::announced;
 use crate::plan::Source;
@@ -52,7 +52,8 @@ pub(crate) fn ignored(reason: impl Into<String>) -> Decided {
 }
 
 impl Planner {
-    pub(crate) async fn plan_delivery(&self, name: &str, tries: u32) -> Result<(), PlanError> {
+    pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
+        let name = claimed.key.key.as_str();
         let envelopes = self.store.load(name).await?;
         let mut delivery = Delivery::default();
         for event in envelopes.iter().filter_map(|e| e.event().ok()) {
@@ -65,7 +66,11 @@ impl Planner {
             return Ok(());
         }
         let meta = Meta::caused_by("planner", first);
-        self.admit(&received.trigger, &meta).await?;
+        // In a crowd every commit gets its first status before the first of them is planned.
+        if self.admit(&received.trigger, &claimed.key, &meta).await? {
+            return Ok(());
+        }
+        let tries = claimed.attempts;
         let source = Source { meta: meta.clone(), delivery: Some(name.to_owned()), tries };
         let (verdict, plans) = match self.decide(&received.trigger, &source).await {
             Ok(decided) => decided,

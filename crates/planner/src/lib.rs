@@ -89,7 +89,7 @@ impl Planner {
             let meta = Meta::from_source("planner");
             return self.decide_by(&meta, |ledger| planning::look_at_needs(ledger, &change)).await;
         }
-        self.plan_delivery(key, claimed.attempts).await
+        self.plan_delivery(claimed).await
     }
 }
 

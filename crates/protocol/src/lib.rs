@@ -20,6 +20,11 @@ pub trait Dispatcher: Clone + Send + Sync + 'static {
         request: ClaimRequest,
     ) -> impl Future<Output = Result<Option<Assignment>, DispatchError>> + Send;
 
+    /// Commits that runs will probably need, told after `after` (`None`: from now on), so that they
+    /// can be fetched before the first of these runs is claimed. Resolves when there are any; never
+    /// where the queue tells none. Missing one costs time, nothing else.
+    fn announced(&self, after: Option<i64>) -> impl Future<Output = Announced> + Send;
+
     /// Keeps the lease and learns whether to go on. To be called every third of the lease or so.
     fn heartbeat(
         &self,
@@ -41,6 +46,24 @@ pub trait Dispatcher: Clone + Send + Sync + 'static {
 pub struct ClaimRequest {
     /// Name of the runner and slot, shown on the run page.
     pub runner: String,
+}
+
+/// Commits to fetch ahead.
+#[derive(Debug, Clone)]
+pub struct Announced {
+    /// What to ask with the next time.
+    pub upto: i64,
+    pub commits: Vec<Commit>,
+}
+
+/// A commit and where it is to be had.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    pub project: ProjectKey,
+    pub sha: Sha,
+    /// As [`Assignment::git_ref`].
+    pub git_ref: String,
+    pub source: Source,
 }
 
 /// The right to work on a run: what every later message carries.

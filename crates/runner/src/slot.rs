@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aldis_protocol::{ClaimRequest, DispatchError, Dispatcher};
+use aldis_protocol::{ClaimRequest, Commit, DispatchError, Dispatcher};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -18,7 +18,7 @@ use crate::job;
 use crate::limits::Cage;
 use crate::preflight::{Capabilities, PreflightError};
 use crate::settings::{Settings, User};
-use crate::workspace::{self, Git, Mirrors};
+use crate::workspace::{self, Git, Mirrors, Wanted};
 
 /// What a turn of a slot did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,10 +132,29 @@ impl<D: Dispatcher> Runner<D> {
             let slot = self.slot(number)?;
             slots.spawn(work(slot, Arc::clone(&self.wake), stop.clone()));
         }
-        while let Some(ended) = slots.join_next().await {
-            ended.map_err(std::io::Error::other)?;
+        let all_ended = async {
+            while let Some(ended) = slots.join_next().await {
+                ended.map_err(std::io::Error::other)?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            ended = all_ended => ended,
+            never = self.fetch_ahead() => match never {},
         }
-        Ok(())
+    }
+
+    /// Brings commits into their mirrors before a run asks for them.
+    async fn fetch_ahead(&self) -> std::convert::Infallible {
+        let Shared { dispatcher, mirrors, .. } = &*self.shared;
+        let mut after = None;
+        loop {
+            let announced = dispatcher.announced(after).await;
+            after = Some(announced.upto);
+            for Commit { project, sha, git_ref, source } in announced.commits {
+                mirrors.open(project).fetch_ahead(Wanted { sha, git_ref, source });
+            }
+        }
     }
 }
 

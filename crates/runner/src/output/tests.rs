@@ -1,6 +1,8 @@
 use std::sync::Mutex;
 
-use aldis_protocol::{Assignment, ClaimRequest, Directive, DispatchError, Finish, LogChunk};
+use aldis_protocol::{
+    Announced, Assignment, ClaimRequest, Directive, DispatchError, Finish, LogChunk,
+};
 
 use super::*;
 
@@ -13,6 +15,9 @@ struct Taker {
 }
 
 impl Dispatcher for Taker {
+    async fn announced(&self, _: Option<i64>) -> Announced {
+        std::future::pending().await
+    }
     async fn claim(&self, _: ClaimRequest) -> Result<Option<Assignment>, DispatchError> {
         Ok(None)
     }

@@ -1,19 +1,15 @@
-//! How git learns user and token: it runs a script that prints them from git's own environment.
+//! How git learns the token: it runs a script that prints it from git's own environment.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Environment variables of the git process that the script reads.
-pub(crate) const USER: &str = "ALDIS_GIT_USER";
+/// Environment variable of the git process that the script reads.
 pub(crate) const TOKEN: &str = "ALDIS_GIT_TOKEN";
 
-/// Holds no secret itself. Git asks `Username for '…': ` or `Password for '…': `.
+/// Holds no secret itself. Git knows the user, so it asks only `Password for '…': `.
 const SCRIPT: &str = "#!/bin/sh
-case \"$1\" in
-  Username*) printf '%s\\n' \"$ALDIS_GIT_USER\" ;;
-  *) printf '%s\\n' \"$ALDIS_GIT_TOKEN\" ;;
-esac
+printf '%s\\n' \"$ALDIS_GIT_TOKEN\"
 ";
 
 /// Writes the script into `dir`, for the runner's own user only.

@@ -22,6 +22,15 @@ const SYSTEM_CERTIFICATES: [&str; 4] = [
 const PROXIES: [&str; 7] =
     ["http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 
+/// Credentials go with the first request (git 2.46 and newer; older ones wait for a 401), and only
+/// the token is asked for.
+const FIRST_REQUEST: [(&str, &str); 4] = [
+    ("GIT_CONFIG_COUNT", "2"),
+    ("GIT_CONFIG_KEY_0", "http.proactiveAuth"),
+    ("GIT_CONFIG_VALUE_0", "basic"),
+    ("GIT_CONFIG_KEY_1", "credential.username"),
+];
+
 /// The git program and what every call of it shares.
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
@@ -82,8 +91,9 @@ impl Git {
         command
             .env("GIT_ALLOW_PROTOCOL", allowed)
             .env("GIT_ASKPASS", &self.askpass)
-            .env(askpass::USER, &source.user)
             .env(askpass::TOKEN, source.token.expose_secret())
+            .envs(FIRST_REQUEST)
+            .env("GIT_CONFIG_VALUE_1", &source.user)
             .envs(self.proxies.iter().map(|(name, value)| (name, value)));
         for setting in [
             "credential.helper=",

@@ -48,15 +48,31 @@ pub(crate) struct Mirrors {
 pub(crate) struct Mirror {
     /// The bare repository.
     pub(crate) dir: PathBuf,
-    known: Mutex<HashSet<Sha>>,
+    present: Present,
     queue: mpsc::UnboundedSender<Request>,
 }
 
 struct Request {
     wanted: Wanted,
+    how: How,
+    /// `None`: nobody waits for it yet.
+    reply: Option<oneshot::Sender<Result<(), WorkspaceError>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    IfMissing,
+    /// It seemed to be there and is not.
+    Again,
     /// The mirror proved damaged: make a new one first.
-    renew: bool,
-    reply: oneshot::Sender<Result<(), WorkspaceError>>,
+    Renew,
+}
+
+/// Commits that are in the mirror.
+#[derive(Clone)]
+struct Present {
+    objects: PathBuf,
+    fetched: Arc<Mutex<HashSet<Sha>>>,
 }
 
 impl Mirrors {
@@ -71,8 +87,10 @@ impl Mirrors {
         let mirror = open.entry(project).or_insert_with(|| {
             let (queue, requests) = mpsc::unbounded_channel();
             let dir = self.dir.join(format!("{project}.git"));
-            let mirror = Arc::new(Mirror { dir: dir.clone(), known: Mutex::default(), queue });
-            let fetcher = Fetcher { git: self.git.clone(), dir, pause: self.pause, next_ref: 0 };
+            let present = Present { objects: dir.join("objects"), fetched: Arc::default() };
+            let mirror = Arc::new(Mirror { dir: dir.clone(), present: present.clone(), queue });
+            let (git, pause) = (self.git.clone(), self.pause);
+            let fetcher = Fetcher { git, dir, present, pause, next_ref: 0 };
             tokio::spawn(fetcher.serve(requests));
             mirror
         });
@@ -83,10 +101,18 @@ impl Mirrors {
 impl Mirror {
     /// Makes sure that the commit is there. Costs no process if it is.
     pub(crate) async fn need(&self, wanted: &Wanted) -> Result<(), WorkspaceError> {
-        if self.known().contains(&wanted.sha) || has_loose(&self.dir, &wanted.sha) {
+        if self.present.has(&wanted.sha) {
             return Ok(());
         }
-        self.ask(wanted, false).await
+        self.ask(wanted, How::IfMissing).await
+    }
+
+    /// Fetches the commit with the next ones, if it is not there. Nobody hears of a failure: who
+    /// needs the commit will ask for it.
+    pub(crate) fn fetch_ahead(&self, wanted: Wanted) {
+        if !self.present.has(&wanted.sha) {
+            let _ = self.queue.send(Request { wanted, how: How::IfMissing, reply: None });
+        }
     }
 
     /// Fetches although the commit seemed to be there; `renew` throws the mirror away first.
@@ -95,25 +121,36 @@ impl Mirror {
         wanted: &Wanted,
         renew: bool,
     ) -> Result<(), WorkspaceError> {
-        self.known().remove(&wanted.sha);
-        self.ask(wanted, renew).await
+        self.present.fetched().remove(&wanted.sha);
+        self.ask(wanted, if renew { How::Renew } else { How::Again }).await
     }
 
-    async fn ask(&self, wanted: &Wanted, renew: bool) -> Result<(), WorkspaceError> {
+    async fn ask(&self, wanted: &Wanted, how: How) -> Result<(), WorkspaceError> {
         let (reply, answer) = oneshot::channel();
         let stopped = || WorkspaceError::Local("the runner is stopping".to_owned());
-        self.queue.send(Request { wanted: wanted.clone(), renew, reply }).map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())??;
-        let mut known = self.known();
-        if known.len() >= KNOWN {
-            known.clear();
-        }
-        known.insert(wanted.sha.clone());
-        Ok(())
+        let request = Request { wanted: wanted.clone(), how, reply: Some(reply) };
+        self.queue.send(request).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Present {
+    /// Costs no process. Packed commits of a former life are not seen.
+    fn has(&self, sha: &Sha) -> bool {
+        let (fan, rest) = sha.as_str().split_at(2);
+        self.fetched().contains(sha) || self.objects.join(fan).join(rest).exists()
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<Sha>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn add(&self, sha: &Sha) {
+        let mut fetched = self.fetched();
+        if fetched.len() >= KNOWN {
+            fetched.clear();
+        }
+        fetched.insert(sha.clone());
+    }
+
+    fn fetched(&self) -> std::sync::MutexGuard<'_, HashSet<Sha>> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,15 +166,18 @@ pub(crate) fn sweep_mirrors(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn has_loose(mirror: &Path, sha: &Sha) -> bool {
-    let (fan, rest) = sha.as_str().split_at(2);
-    mirror.join("objects").join(fan).join(rest).exists()
+impl Request {
+    fn answer(self, result: Result<(), WorkspaceError>) {
+        // Who asked may have gone.
+        let _ = self.reply.map(|reply| reply.send(result));
+    }
 }
 
 /// The only writer of a mirror.
 struct Fetcher {
     git: Git,
     dir: PathBuf,
+    present: Present,
     pause: Duration,
     next_ref: usize,
 }
@@ -165,8 +205,16 @@ impl Fetcher {
         }
     }
 
-    async fn answer(&mut self, batch: Vec<Request>) {
-        let renew = batch.iter().any(|request| request.renew);
+    async fn answer(&mut self, mut batch: Vec<Request>) {
+        let renew = batch.iter().any(|request| request.how == How::Renew);
+        if !renew {
+            // Fetched with the batch before, while these waited.
+            let (present, missing): (Vec<_>, Vec<_>) = batch.into_iter().partition(|request| {
+                request.how == How::IfMissing && self.present.has(&request.wanted.sha)
+            });
+            present.into_iter().for_each(|request| request.answer(Ok(())));
+            batch = missing;
+        }
         let mut shas: Vec<&str> = batch.iter().map(|request| request.wanted.sha.as_str()).collect();
         shas.sort_unstable();
         shas.dedup();
@@ -178,10 +226,14 @@ impl Fetcher {
         let alone = batch.len() == 1;
         for request in batch {
             let result = match &together {
+                Err(WorkspaceError::Gone) if request.reply.is_none() => continue,
                 Err(WorkspaceError::Gone) => self.fetch_one(&request.wanted, alone).await,
                 shared => shared.clone(),
             };
-            let _ = request.reply.send(result);
+            if result.is_ok() {
+                self.present.add(&request.wanted.sha);
+            }
+            request.answer(result);
         }
     }
 

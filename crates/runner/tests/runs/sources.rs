@@ -107,10 +107,14 @@ async fn credentials_travel_only_in_the_header() {
     job.source.url = format!("http://127.0.0.1:{port}/group/p.git");
     let (outcome, report) = bench.run(job).await;
     let asked = asked.lock().unwrap().clone();
-    assert_eq!(asked.len(), 2, "{asked:?}");
+    // Git before 2.46 waits to be asked for them.
+    assert!((1..=2).contains(&asked.len()), "{asked:?}");
     assert!(asked[0].starts_with("GET /group/p.git/info/refs?service=git-upload-pack"));
     // oauth2:glpat-0123456789abcdef
-    assert!(asked[1].contains("Authorization: Basic b2F1dGgyOmdscGF0LTAxMjM0NTY3ODlhYmNkZWY="));
+    assert!(
+        asked[asked.len() - 1]
+            .contains("Authorization: Basic b2F1dGgyOmdscGF0LTAxMjM0NTY3ODlhYmNkZWY=")
+    );
     assert!(!asked.concat().contains("glpat-"));
     assert_eq!(outcome, Outcome::Broken);
     let trouble = report.trouble.unwrap();

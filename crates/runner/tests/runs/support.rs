@@ -10,8 +10,8 @@ use aldis_domain::config::{Network, Stack, Step, When};
 use aldis_domain::id::{ProjectKey, RunId, Sha};
 use aldis_domain::report::{Outcome, Report};
 use aldis_protocol::{
-    Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk, Source,
-    Ticket,
+    Announced, Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk,
+    Source, Ticket,
 };
 use aldis_runner::{PreflightError, Runner, Settings, Slot, Stop, Turn, preflight};
 use tokio::sync::{Notify, watch};
@@ -38,6 +38,9 @@ struct Inner {
 }
 
 impl Dispatcher for Queue {
+    async fn announced(&self, _: Option<i64>) -> Announced {
+        std::future::pending().await
+    }
     async fn claim(&self, _: ClaimRequest) -> Result<Option<Assignment>, DispatchError> {
         *self.inner.looks.lock().unwrap() += 1;
         self.inner.logged.notify_waiters();
