@@ -46,7 +46,6 @@ pub struct Facts {
 pub enum Asked {
     Push {
         before: Option<Sha>,
-        skip: bool,
     },
     Tag,
     /// The head of a merge request's branch moved, as a push tells it.

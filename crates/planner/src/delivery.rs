@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aldis_domain::change::Change;
+use aldis_domain::change::{Change, asks_to_skip};
 use aldis_domain::event::delivery::{
     DeliveryDecided, DeliveryPlan, DeliveryReceived, DeliveryVerdict,
 };
@@ -117,31 +117,44 @@ impl Planner {
         let change = ChangeKey::Ref { project: push.project, name: push.name.clone() };
         let branch = aldis_domain::stream::short_name(&push.name);
         let project = self.project(push.project).await?;
-        let head = self.gitlab.project(push.project.id).branch(branch).await?;
-        let Some(head) = head.and_then(|b| b.commit.id.parse::<Sha>().ok()) else {
-            self.end_change(&change, EndReason::Deleted, source).await?;
-            self.retract(&Trigger::Push(push.clone()), None, &source.meta).await?;
-            return Ok((DeliveryVerdict::Ended, Vec::new()));
-        };
-        let before = if push.after.as_ref() == Some(&head) { push.before.clone() } else { None };
-        let asked = Asked::Push { before, skip: push.skip_ci };
-        // Merge requests first: what the branch alone would say must not end the aggregate that
-        // they are about to wait for.
-        let mut plans = Vec::new();
+        let api = self.gitlab.project(push.project.id);
         let query = MergeRequestQuery {
             source_branch: Some(branch),
             state: Some(MergeRequestState::Opened),
             source_project: None,
         };
-        for mr in self.gitlab.project(push.project.id).merge_requests(&query).await? {
+        let (commit, opened, ()) =
+            tokio::join!(api.branch(branch), api.merge_requests(&query), self.look_ahead(push));
+        let commit = commit?.map(|branch| branch.commit);
+        let Some(head) = commit.as_ref().and_then(|commit| commit.id.parse::<Sha>().ok()) else {
+            self.end_change(&change, EndReason::Deleted, source).await?;
+            self.retract(&Trigger::Push(push.clone()), None, &source.meta).await?;
+            return Ok((DeliveryVerdict::Ended, Vec::new()));
+        };
+        let before = if push.after.as_ref() == Some(&head) { push.before.clone() } else { None };
+        let message = commit.map(|commit| commit.message).unwrap_or_default();
+        let skip = push.skip_ci || asks_to_skip(&message);
+        let asked = Asked::Push { before };
+        // Merge requests first: what the branch alone would say must not end the aggregate that
+        // they are about to wait for.
+        let mut plans = Vec::new();
+        for mr in opened? {
             if mr.source_project_id == Some(push.project.id) {
                 let change = ChangeKey::MergeRequest { project: push.project, iid: mr.iid };
                 plans.extend(self.plan_merge_request(&change, Asked::HeadMoved, source).await?);
             }
         }
-        plans.push(self.plan_ref(&change, &project, &head, asked, source).await?);
+        plans.push(self.plan_ref(&change, &project, &head, asked, skip, source).await?);
         self.retract(&Trigger::Push(push.clone()), Some(&head), &source.meta).await?;
         Ok((DeliveryVerdict::Planned, plans))
+    }
+
+    /// Reads what the plan will ask for if the branch still is where the push says.
+    async fn look_ahead(&self, push: &Push) {
+        if let Some(sha) = &push.after {
+            // Whoever needs the file is told why it cannot be read.
+            let _ = self.config_file(push.project, sha.as_str()).await;
+        }
     }
 
     async fn decide_tag(&self, push: &Push, source: &Source) -> Result<Decided, PlanError> {
@@ -153,12 +166,14 @@ impl Planner {
         let project = self.project(push.project).await?;
         let commit =
             crate::error::found(self.gitlab.project(push.project.id).commit(&push.name).await)?;
+        let message = commit.as_ref().map(|commit| commit.message.clone()).unwrap_or_default();
         let Some(head) = commit.and_then(|c| c.id.parse::<Sha>().ok()) else {
             self.end_change(&change, EndReason::Deleted, source).await?;
             self.retract(&Trigger::Tag(push.clone()), None, &source.meta).await?;
             return Ok((DeliveryVerdict::Ended, Vec::new()));
         };
-        let plan = self.plan_ref(&change, &project, &head, Asked::Tag, source).await?;
+        let skip = asks_to_skip(&message);
+        let plan = self.plan_ref(&change, &project, &head, Asked::Tag, skip, source).await?;
         if head != told {
             self.retract(&Trigger::Tag(push.clone()), Some(&head), &source.meta).await?;
         }

@@ -32,17 +32,18 @@ impl Planner {
         project: &Project,
         head: &Sha,
         asked: Asked,
+        skip: bool,
         source: &Source,
     ) -> Result<DeliveryPlan, PlanError> {
         let ChangeKey::Ref { name, .. } = change else {
             return Err(PlanError::NotReady(std::time::Duration::ZERO));
         };
         let before = match &asked {
-            Asked::Push { before, .. } => before.clone(),
+            Asked::Push { before } => before.clone(),
             _ => None,
         };
         let mut facts = self.ref_facts(project, name, head, before.as_ref()).await?;
-        facts.skip |= matches!(asked, Asked::Push { skip: true, .. });
+        facts.skip = skip;
         self.commit_plan(change, project, &facts, &asked, source).await
     }
 

@@ -5,8 +5,10 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use aldis_domain::report::Outcome;
+use aldis_runner::{Runner, Settings, Stop, preflight};
+use tokio::sync::{Notify, watch};
 
-use crate::support::{Bench, Repo, assignment, stack, step};
+use crate::support::{Bench, PATIENCE, Queue, Repo, assignment, stack, step};
 
 #[tokio::test]
 async fn a_commit_that_is_gone_breaks_the_run_in_words() {
@@ -131,4 +133,40 @@ async fn credentials_travel_only_in_the_header() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_announced_is_there_before_its_run() {
+    let repo = Repo::new(&[("a", "1\n")]);
+    let dir = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    std::fs::set_permissions(dir.path(), open).unwrap();
+    let mut settings = Settings::new("ahead", dir.path());
+    settings.slots = 1;
+    settings.first_uid = 76_000;
+    let capabilities = preflight(&settings).await.unwrap();
+    let object = {
+        let sha = repo.head().to_string();
+        let objects = capabilities.work_dir.join("mirrors/1.42.git/objects");
+        objects.join(&sha[..2]).join(&sha[2..])
+    };
+    let (queue, wake) = (Queue::default(), Arc::new(Notify::new()));
+    let mut job = assignment(&repo, stack(vec![step("x", "cat a")]));
+    queue.announce(&job);
+    let runner = Runner::new(queue.clone(), Arc::clone(&wake), settings, capabilities).unwrap();
+    let (stop, seen) = watch::channel(Stop::No);
+    let running = tokio::spawn(runner.run(seen));
+    let begun = std::time::Instant::now();
+    while !object.exists() {
+        assert!(begun.elapsed() < PATIENCE, "the commit was not fetched ahead");
+        tokio::task::yield_now().await;
+    }
+    // What is there needs no server.
+    job.source.url = "http://127.0.0.1:1/p.git".to_owned();
+    queue.add(job);
+    wake.notify_waiters();
+    queue.says("$ x").await;
+    stop.send_replace(Stop::Drain);
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    assert_eq!(queue.finished()[0].outcome, Outcome::Passed);
 }

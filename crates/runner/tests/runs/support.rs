@@ -10,8 +10,8 @@ use aldis_domain::config::{Network, Stack, Step, When};
 use aldis_domain::id::{ProjectKey, RunId, Sha};
 use aldis_domain::report::{Outcome, Report};
 use aldis_protocol::{
-    Announced, Assignment, ClaimRequest, Directive, DispatchError, Dispatcher, Finish, LogChunk,
-    Source, Ticket,
+    Announced, Assignment, ClaimRequest, Commit, Directive, DispatchError, Dispatcher, Finish,
+    LogChunk, Source, Ticket,
 };
 use aldis_runner::{PreflightError, Runner, Settings, Slot, Stop, Turn, preflight};
 use tokio::sync::{Notify, watch};
@@ -28,6 +28,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Inner {
     due: Mutex<VecDeque<Assignment>>,
+    announced: Mutex<Option<Vec<Commit>>>,
     log: Mutex<Vec<LogChunk>>,
     logged: Notify,
     looks: Mutex<usize>,
@@ -39,7 +40,11 @@ struct Inner {
 
 impl Dispatcher for Queue {
     async fn announced(&self, _: Option<i64>) -> Announced {
-        std::future::pending().await
+        let news = self.inner.announced.lock().unwrap().take();
+        match news {
+            Some(commits) => Announced { upto: 1, commits },
+            None => std::future::pending().await,
+        }
     }
     async fn claim(&self, _: ClaimRequest) -> Result<Option<Assignment>, DispatchError> {
         *self.inner.looks.lock().unwrap() += 1;
@@ -74,6 +79,13 @@ impl Dispatcher for Queue {
 impl Queue {
     pub(crate) fn add(&self, assignment: Assignment) {
         self.inner.due.lock().unwrap().push_back(assignment);
+    }
+
+    /// Tells the next runner that starts of the commit of `assignment`.
+    pub(crate) fn announce(&self, assignment: &Assignment) {
+        let Assignment { project, sha, git_ref, source, .. } = assignment.clone();
+        *self.inner.announced.lock().unwrap() =
+            Some(vec![Commit { project, sha, git_ref, source }]);
     }
 
     pub(crate) fn cancel(&self) {
