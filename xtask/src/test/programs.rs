@@ -1,10 +1,11 @@
-//! The first step: the programs that the tests start, and the parts of the Rust toolchain they need.
+//! The first step: the programs and the device that the tests use, and the parts of the Rust
+//! toolchain they need.
 //! What is missing is installed where that needs no question: as root on a Debian system. Anywhere
 //! else one line says what to install; nothing is ever fetched from outside the package manager.
 
 use crate::say;
 use crate::step::{Failure, cargo, is_installed, root, run};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
 /// (program, Debian package)
@@ -20,7 +21,34 @@ const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")]
 
 pub(crate) fn see_to_them() -> Result<(), Failure> {
     debian_packages()?;
+    network_device()?;
     rust_components()
+}
+
+/// Where sandboxes get their network from.
+const TUN: &str = "/dev/net/tun";
+/// As the kernel and udev make it.
+const OPEN_TO_ALL: u32 = 0o666;
+
+/// The sandboxes' users open it. In some containers it is root's only.
+fn network_device() -> Result<(), Failure> {
+    let advice =
+        format!("as root: mkdir -p /dev/net; mknod -m 666 {TUN} c 10 200; chmod 666 {TUN}");
+    let Ok(meta) = std::fs::metadata(TUN) else {
+        return Err(Failure::new(
+            format!("there is no {TUN}, which a network for steps needs"),
+            advice,
+        ));
+    };
+    if meta.mode() & OPEN_TO_ALL == OPEN_TO_ALL {
+        return Ok(());
+    }
+    if !is_root() {
+        return Err(Failure::new(format!("{TUN} is not open to all"), advice));
+    }
+    say::out(&format!("opening {TUN} to all, as it is by default"));
+    std::fs::set_permissions(TUN, std::fs::Permissions::from_mode(OPEN_TO_ALL))
+        .map_err(|error| Failure::new(format!("{TUN} cannot be opened to all: {error}"), advice))
 }
 
 fn debian_packages() -> Result<(), Failure> {
