@@ -212,7 +212,9 @@ impl Fetcher {
             let (present, missing): (Vec<_>, Vec<_>) = batch.into_iter().partition(|request| {
                 request.how == How::IfMissing && self.present.has(&request.wanted.sha)
             });
-            present.into_iter().for_each(|request| request.answer(Ok(())));
+            for request in present {
+                request.answer(Ok(()));
+            }
             batch = missing;
         }
         let mut shas: Vec<&str> = batch.iter().map(|request| request.wanted.sha.as_str()).collect();
