@@ -64,13 +64,14 @@ impl Planner {
     }
 
     /// What is planned for a branch or tag: everything at its own commit, by people who may push.
-    /// Whether its commit asks to be skipped is for the caller, who has read it.
+    /// `skip`: it asks to be skipped, by the commit that the caller has read.
     pub(crate) async fn ref_facts(
         &self,
         project: &Project,
         name: &str,
         head: &Sha,
         before: Option<&Sha>,
+        skip: bool,
     ) -> Result<Facts, PlanError> {
         let short = aldis_domain::stream::short_name(name);
         let tag = name.starts_with("refs/tags/");
@@ -86,7 +87,7 @@ impl Planner {
             basis: basis(head.as_str(), file.as_deref()),
             config: found(file.as_deref()),
             changed: changed?,
-            skip: false,
+            skip,
             posting_project: project.key,
             lane: short.to_owned(),
             git_ref: name.to_owned(),

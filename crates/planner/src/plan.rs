@@ -42,8 +42,7 @@ impl Planner {
             Asked::Push { before } => before.clone(),
             _ => None,
         };
-        let mut facts = self.ref_facts(project, name, head, before.as_ref()).await?;
-        facts.skip = skip;
+        let facts = self.ref_facts(project, name, head, before.as_ref(), skip).await?;
         self.commit_plan(change, project, &facts, &asked, source).await
     }
 
