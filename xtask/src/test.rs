@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) const HELP: &str = "\
 Everything that must pass before a change is merged, in this order:
 
-  programs        what the tests use (as root on Debian it is installed and opened)
+  programs        what the tests start, and /dev/net/tun (seen to as root on Debian)
   format          cargo fmt --all --check
   lints           cargo clippy --workspace --all-targets --locked -- -D warnings
   documentation   cargo doc --workspace --no-deps --locked, warnings are errors

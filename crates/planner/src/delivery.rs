@@ -66,7 +66,8 @@ impl Planner {
             return Ok(());
         }
         let meta = Meta::caused_by("planner", first);
-        // In a crowd every commit gets its first status before the first of them is planned.
+        // A planner that is free announces what is due before it plans anything. One that waits for
+        // GitLab announces nothing meanwhile.
         if self.admit(&received.trigger, &claimed.key, &meta).await? {
             return Ok(());
         }
