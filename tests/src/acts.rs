@@ -52,6 +52,12 @@ impl Story {
         self.alice().propose(self.project, branch, "Change").expect("a merge request")
     }
 
+    /// Commits to the branch `feature`, pushes, and opens a merge request from it.
+    pub fn propose_commit(&self, name: &str, files: &[(&str, &str)]) -> MergeRequestRef {
+        self.push(name, "feature", files);
+        self.propose("feature")
+    }
+
     /// Opens a merge request between two branches of the project.
     pub fn propose_to(&self, branch: &str, target: &str) -> MergeRequestRef {
         let new = NewMergeRequest {

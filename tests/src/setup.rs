@@ -51,24 +51,24 @@ pub struct Setup {
     pub files: &'static [(&'static str, &'static str)],
 }
 
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            base_path: "",
-            hooks: Hooks::Token,
-            group_hook: false,
-            slots: 4,
-            bot_role: AccessLevel::Maintainer,
-            config: Some(CONFIG),
-            files: &[("ci.sh", "true\n")],
-        }
-    }
-}
-
 impl Setup {
-    /// The usual beginning with another config file.
-    pub fn with(config: &'static str) -> Self {
-        Self { config: Some(config), ..Self::default() }
+    /// One stack that passes at once.
+    pub const USUAL: Self = Self {
+        base_path: "",
+        hooks: Hooks::Token,
+        group_hook: false,
+        slots: 4,
+        bot_role: AccessLevel::Maintainer,
+        config: Some(CONFIG),
+        files: &[("ci.sh", "true\n")],
+    };
+
+    /// One stack that does not end by itself within a story.
+    pub const SLOW: Self = Self { files: &[("ci.sh", "sleep 600\n")], ..Self::USUAL };
+
+    /// The same beginning with another config file.
+    pub const fn with(self, config: &'static str) -> Self {
+        Self { config: Some(config), ..self }
     }
 
     /// Starts GitLab with a project whose default branch has one commit, and the bot beside it.

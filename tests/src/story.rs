@@ -39,7 +39,7 @@ pub struct Story {
 impl Story {
     /// The usual beginning.
     pub async fn start() -> Self {
-        Setup::default().start().await
+        Setup::USUAL.start().await
     }
 
     /// Waits until every delivery is delivered and nothing is under way or due soon.

@@ -8,8 +8,7 @@ use crate::goes_on;
 
 /// Pushes the file, proposes it, and looks: the status, then the comment's headline and findings.
 async fn told(story: &Story, file: &str) -> String {
-    story.push("A", "feature", &[(".aldis.yml", file)]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[(".aldis.yml", file)]);
     story.settle().await;
     assert_eq!(story.runs().await, "", "nothing runs by a file that cannot be used");
     assert!(story.shows("A", "aldis", "failed"), "{}", story.page(mr));

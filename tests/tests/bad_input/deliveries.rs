@@ -48,7 +48,7 @@ async fn wrong_and_missing_secrets() {
 
 #[tokio::test]
 async fn a_stale_timestamp() {
-    let story = Setup { hooks: aldis_tests::Hooks::Signing, ..Setup::default() }.start().await;
+    let story = Setup { hooks: aldis_tests::Hooks::Signing, ..Setup::USUAL }.start().await;
     // Made with the story's signing token by `openssl dgst -sha256 -mac HMAC`, long ago.
     let headers = [
         PUSH,

@@ -17,8 +17,7 @@ stacks:
 
 /// Pushes the script and proposes it; the statuses when all has settled.
 async fn run(story: &Story, script: &str) -> String {
-    story.push("A", "feature", &[("ci.sh", script)]);
-    story.propose("feature");
+    story.propose_commit("A", &[("ci.sh", script)]);
     story.settle().await;
     story.statuses("A")
 }
@@ -46,7 +45,7 @@ async fn a_step_that_prints_a_gigabyte() {
 
 #[tokio::test]
 async fn a_fork_bomb() {
-    let story = Setup::with(LIMITED).start().await;
+    let story = Setup::USUAL.with(LIMITED).start().await;
     let bomb = "bomb() { bomb | bomb & sleep 30; }\n(bomb) 2>/dev/null &\nsleep 1\nexit 4\n";
     insta::assert_snapshot!(run(&story, bomb).await, @r#"
     feature A: failed (external)
@@ -58,7 +57,7 @@ async fn a_fork_bomb() {
 
 #[tokio::test]
 async fn a_step_that_never_ends() {
-    let story = Setup::with(LIMITED).start().await;
+    let story = Setup::USUAL.with(LIMITED).start().await;
     let script = "trap '' TERM INT HUP\nwhile :; do sleep 1; done\n";
     insta::assert_snapshot!(run(&story, script).await, @r#"
     feature A: failed (external)
@@ -70,7 +69,7 @@ async fn a_step_that_never_ends() {
 
 #[tokio::test]
 async fn a_report_that_is_no_xml() {
-    let story = Setup::with(LIMITED).start().await;
+    let story = Setup::USUAL.with(LIMITED).start().await;
     insta::assert_snapshot!(run(&story, "echo 'no <xml' >report.xml\n").await, @r#"
     feature A: success (external)
       aldis: success "1 stack passed"

@@ -4,12 +4,8 @@ use aldis_gitlab_sim::{AccessLevel, MergeRequestRef};
 use aldis_tests::{Setup, Story};
 
 const THREE: Setup = Setup {
-    base_path: "",
-    hooks: aldis_tests::Hooks::Token,
-    group_hook: false,
-    slots: 4,
-    bot_role: AccessLevel::Maintainer,
-    config: Some(
+    files: &[("api.sh", "true\n"), ("web.sh", "true\n")],
+    ..Setup::USUAL.with(
         "\
 version: 1
 stacks:
@@ -21,15 +17,13 @@ stacks:
     paths: [doc/**]
     steps: [{ name: test, run: 'true' }]
 ",
-    ),
-    files: &[("api.sh", "true\n"), ("web.sh", "true\n")],
+    )
 };
 
 /// A merge request whose web stack fails.
 async fn half_red() -> (Story, MergeRequestRef) {
     let story = THREE.start().await;
-    story.push("A", "feature", &[("web.sh", "exit 1\n")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("web.sh", "exit 1\n")]);
     story.settle().await;
     (story, mr)
 }
@@ -148,8 +142,7 @@ async fn retest_runs_only_what_did_not_pass() {
 #[tokio::test]
 async fn retest_of_a_green_head_does_nothing() {
     let story = THREE.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     let before = story.timeline_of("A aldis");
     story.comment(mr, "/retest");
@@ -165,8 +158,7 @@ async fn retest_of_a_green_head_does_nothing() {
 #[tokio::test]
 async fn cancel_ends_what_runs_and_retest_begins_it_again() {
     let story = THREE.start().await;
-    story.push("A", "feature", &[("web.sh", "sleep 600\n")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("web.sh", "sleep 600\n")]);
     story.settle_but_runs().await;
     story.until_seen("api has passed", |s| s.shows("A", "aldis/api", "success")).await;
     story.comment(mr, "/cancel");
@@ -195,8 +187,7 @@ async fn cancel_ends_what_runs_and_retest_begins_it_again() {
 #[tokio::test]
 async fn help_and_unknown_stacks_are_answered_in_the_comment() {
     let story = THREE.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     story.comment(mr, "/help");
     story.settle().await;

@@ -8,8 +8,7 @@ const RIGHT: &str = "version: 1\nstacks:\n  ci:\n    steps:\n      - { name: tes
 #[tokio::test]
 async fn a_wrong_file_fails_with_line_and_column_until_it_is_fixed() {
     let story = Story::start().await;
-    story.push("A", "feature", &[(".aldis.yml", WRONG)]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[(".aldis.yml", WRONG)]);
     story.settle().await;
     insta::assert_snapshot!(story.page(mr), @r#"
     !1 Change [opened] A
@@ -68,9 +67,8 @@ async fn a_wrong_file_on_the_default_branch_fails_its_commit() {
 
 #[tokio::test]
 async fn a_project_without_a_file_never_hears_of_the_bot() {
-    let story = Setup { config: None, ..Setup::default() }.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup { config: None, ..Setup::USUAL }.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     story.push("B", "main", &[("other", "2")]);
     story.comment(mr, "/test");
@@ -113,13 +111,12 @@ async fn a_removed_file_ends_what_was_promised() {
 
 #[tokio::test]
 async fn no_stack_that_matches_is_green_on_a_merge_request_and_silent_on_a_push() {
-    let story = Setup::with(
+    let story = Setup::USUAL.with(
         "version: 1\nstacks:\n  api:\n    dir: api\n    steps: [{ name: test, run: 'true' }]\n  web:\n    dir: web\n    steps: [{ name: test, run: 'true' }]\n",
     )
     .start()
     .await;
-    story.push("A", "feature", &[("docs/a.md", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("docs/a.md", "1")]);
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: success (external)
@@ -173,7 +170,7 @@ async fn the_author_may_ask_not_to_be_tested() {
 
 #[tokio::test]
 async fn a_file_may_refuse_to_be_skipped() {
-    let story = Setup::with(
+    let story = Setup::USUAL.with(
         "version: 1\nskip_ci: false\nstacks:\n  ci:\n    steps: [{ name: test, run: 'true' }]\n",
     )
     .start()
@@ -197,7 +194,7 @@ stacks:
 
 #[tokio::test]
 async fn a_draft_is_held_back_until_it_is_ready() {
-    let story = Setup::with(NO_DRAFTS).start().await;
+    let story = Setup::USUAL.with(NO_DRAFTS).start().await;
     story.push("A", "feature", &[("code", "1")]);
     let a = story.alice();
     let mr = a.propose(story.project, "feature", "Draft: change").unwrap();
@@ -229,7 +226,7 @@ async fn a_draft_is_held_back_until_it_is_ready() {
 
 #[tokio::test]
 async fn a_new_target_branch_is_judged_anew() {
-    let story = Setup::with(
+    let story = Setup::USUAL.with(
         "version: 1\nstacks:\n  ci:\n    steps: [{ name: test, run: sh ci.sh }]\n    on: { merge_request: { target_branches: [main] } }\n",
     )
     .start()

@@ -34,8 +34,7 @@ async fn ten_merge_requests_in_each_of_three_projects_at_once() {
 
 /// A busy hour: what a merge request goes through, all of it told only afterwards.
 fn an_hour(story: &Story) -> MergeRequestRef {
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.push("B", "feature", &[("code", "2"), ("ci.sh", "exit 1\n")]);
     story.alice().close(mr).unwrap();
     story.alice().reopen(mr).unwrap();
@@ -112,9 +111,8 @@ async fn gitlab_may_lie_below_a_path_and_hooks_may_be_signed() {
         ("", Hooks::Signing),
         ("", Hooks::Both),
     ] {
-        let story = Setup { base_path, hooks, ..Setup::default() }.start().await;
-        story.push("A", "feature", &[("code", "1")]);
-        let mr = story.propose("feature");
+        let story = Setup { base_path, hooks, ..Setup::USUAL }.start().await;
+        let mr = story.propose_commit("A", &[("code", "1")]);
         story.settle().await;
         let refused = story.sim.deliveries().into_iter().flat_map(|d| d.attempts);
         assert!(refused.into_iter().all(|attempt| attempt.ok()), "{base_path} {hooks:?}");
@@ -129,8 +127,7 @@ async fn a_fork_and_its_target_may_have_branches_of_one_name() {
     let story = Story::start().await;
     let bob = story.add_person("bob", aldis_gitlab_sim::AccessLevel::Developer);
     let fork = story.sim.fork(story.project, bob).unwrap();
-    story.push("A", "feature", &[("code", "1")]);
-    let inside = story.propose("feature");
+    let inside = story.propose_commit("A", &[("code", "1")]);
     let files = [("code", Some("2"))];
     let sha = story.sim.by(bob).commit_and_push(fork, "feature", &files, "Fork").unwrap();
     story.name(&sha, "F");

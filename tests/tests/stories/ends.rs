@@ -2,21 +2,10 @@
 
 use aldis_tests::{Setup, Story};
 
-const SLOW: Setup = Setup {
-    base_path: "",
-    hooks: aldis_tests::Hooks::Token,
-    group_hook: false,
-    slots: 4,
-    bot_role: aldis_gitlab_sim::AccessLevel::Maintainer,
-    config: Some("version: 1\nstacks:\n  ci:\n    steps:\n      - { name: test, run: sh ci.sh }\n"),
-    files: &[("ci.sh", "sleep 600\n")],
-};
-
 #[tokio::test]
 async fn a_new_head_ends_the_old_ones_run_and_lines() {
-    let story = SLOW.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle_but_runs().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: running (external)
@@ -45,9 +34,9 @@ async fn a_new_head_ends_the_old_ones_run_and_lines() {
 
 #[tokio::test]
 async fn a_head_that_comes_back_is_tested_again_if_it_was_canceled() {
-    let story = SLOW.start().await;
-    let a = story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
+    let a = story.sha("A");
     story.settle_but_runs().await;
     story.push("B", "feature", &[("ci.sh", "true\n")]);
     story.settle().await;
@@ -84,8 +73,8 @@ async fn a_head_that_comes_back_is_tested_again_if_it_was_canceled() {
 #[tokio::test]
 async fn a_head_that_comes_back_keeps_its_result() {
     let story = Story::start().await;
-    let a = story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
+    let a = story.sha("A");
     story.settle().await;
     story.push("B", "feature", &[("ci.sh", "false\n")]);
     story.settle().await;
@@ -107,9 +96,8 @@ async fn a_head_that_comes_back_keeps_its_result() {
 
 #[tokio::test]
 async fn closing_ends_and_reopening_begins_again() {
-    let story = SLOW.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle_but_runs().await;
     story.alice().close(mr).unwrap();
     story.settle().await;
@@ -150,8 +138,7 @@ async fn closing_ends_and_reopening_begins_again() {
 #[tokio::test]
 async fn closing_and_reopening_a_tested_merge_request_tests_nothing_again() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     for _ in 0..2 {
         story.alice().close(mr).unwrap();
@@ -180,9 +167,8 @@ async fn closing_and_reopening_a_tested_merge_request_tests_nothing_again() {
 
 #[tokio::test]
 async fn merging_while_a_test_runs_cancels_it() {
-    let story = SLOW.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle_but_runs().await;
     story.push("X", "main", &[("ci.sh", "true\n")]);
     story.settle_but_runs().await;
@@ -209,12 +195,9 @@ async fn merging_while_a_test_runs_cancels_it() {
 
 #[tokio::test]
 async fn a_branch_deleted_while_it_is_tested_leaves_nothing_open() {
-    let story = Setup {
-        config: Some(
+    let story = Setup::SLOW.with(
             "version: 1\nstacks:\n  ci:\n    steps:\n      - { name: test, run: sh ci.sh }\n    on: { push: { branches: ['**'] } }\n",
-        ),
-        ..SLOW
-    }
+    )
     .start()
     .await;
     story.push("A", "feature", &[("code", "1")]);
@@ -233,12 +216,9 @@ async fn a_branch_deleted_while_it_is_tested_leaves_nothing_open() {
 
 #[tokio::test]
 async fn a_tag_deleted_while_it_is_tested_leaves_nothing_open() {
-    let story = Setup {
-        config: Some(
+    let story = Setup::SLOW.with(
             "version: 1\nstacks:\n  ci:\n    steps:\n      - { name: test, run: sh ci.sh }\n    on: { tag: {} }\n",
-        ),
-        ..SLOW
-    }
+    )
     .start()
     .await;
     let main = story.sim.branch_head(story.project, "main").unwrap();
@@ -263,8 +243,7 @@ async fn a_tag_deleted_while_it_is_tested_leaves_nothing_open() {
 #[tokio::test]
 async fn a_commit_that_is_gone_before_it_is_planned_leaves_nothing_open() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     story.sim.hold_deliveries();
     story.push("B", "feature", &[("code", "2")]);
@@ -289,12 +268,9 @@ async fn a_commit_that_is_gone_before_it_is_planned_leaves_nothing_open() {
 
 #[tokio::test]
 async fn a_deployment_under_way_is_not_superseded() {
-    let story = Setup {
-        config: Some(
+    let story = Setup::SLOW.with(
             "version: 1\nstacks:\n  web:\n    steps:\n      - { name: deploy, run: sh ci.sh }\n    environment: { name: production }\n",
-        ),
-        ..SLOW
-    }
+    )
     .start()
     .await;
     story.push("A", "main", &[("ci.sh", "sleep 1\n")]);
@@ -312,7 +288,7 @@ async fn a_deployment_under_way_is_not_superseded() {
 
 #[tokio::test]
 async fn every_commit_of_the_default_branch_keeps_its_result() {
-    let story = SLOW.start().await;
+    let story = Setup::SLOW.start().await;
     story.push("A", "main", &[("ci.sh", "sleep 1; exit 1\n")]);
     story.settle_but_runs().await;
     story.push("B", "main", &[("ci.sh", "true\n")]);

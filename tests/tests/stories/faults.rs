@@ -65,8 +65,7 @@ async fn what_is_refused_for_good_is_told_and_the_rest_goes_on() {
     for (status, words) in [(422, "exceeded the limit"), (404, "404 Not Found")] {
         let story = Story::start().await;
         story.sim.fault(Fault::on(Route::StatusPost, FaultKind::status(status)));
-        story.push("A", "feature", &[("code", "1")]);
-        let mr = story.propose("feature");
+        let mr = story.propose_commit("A", &[("code", "1")]);
         story.settle().await;
         assert!(!story.sim.faults_left());
         assert_eq!(story.runs().await, "A ci: passed");
@@ -82,8 +81,7 @@ async fn what_is_refused_for_good_is_told_and_the_rest_goes_on() {
 async fn where_the_bot_may_not_post_the_comment_tells_the_results() {
     let story = Story::start().await;
     story.sim.fault(Fault::on(Route::StatusPost, FaultKind::status(403)).always());
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     insta::assert_snapshot!(story.page(mr), @"
     !1 Change [opened] A
@@ -131,8 +129,7 @@ async fn comments_come_right_when_their_making_fails_for_a_while() {
 #[tokio::test]
 async fn comments_come_right_when_their_edit_fails_for_a_while() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("ci.sh", "exit 1\n")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("ci.sh", "exit 1\n")]);
     story.settle().await;
     let mut kinds = passing();
     kinds.push(("400", cannot_transition()));
@@ -154,8 +151,7 @@ async fn comments_come_right_when_their_edit_fails_for_a_while() {
 #[tokio::test]
 async fn a_comment_that_somebody_deleted_is_made_again_once() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     for (name, there) in [("B", 1), ("C", 0), ("D", 0)] {
         if let Some(note) = story.notes(mr).first() {
@@ -173,8 +169,7 @@ async fn a_comment_that_is_refused_stops_nothing_else() {
     for status in [403, 404, 422] {
         let story = Story::start().await;
         story.sim.fault(Fault::on(Route::NoteCreate, FaultKind::status(status)).always());
-        story.push("A", "feature", &[("code", "1")]);
-        let mr = story.propose("feature");
+        let mr = story.propose_commit("A", &[("code", "1")]);
         story.settle().await;
         assert!(story.shows("A", "aldis", "success"), "{}", story.statuses("A"));
         assert_eq!(story.notes(mr).len(), 0);
@@ -194,7 +189,7 @@ stacks:
 
 #[tokio::test]
 async fn deployments_come_right_when_writes_fail_for_a_while() {
-    let story = Setup::with(DEPLOYING).start().await;
+    let story = Setup::USUAL.with(DEPLOYING).start().await;
     story.push("first", "main", &[("code", "1")]);
     story.settle().await;
     let create = [
@@ -226,7 +221,7 @@ async fn deployments_come_right_when_writes_fail_for_a_while() {
 #[tokio::test]
 async fn a_deployment_that_is_refused_stops_nothing_else() {
     for status in [403, 404, 422] {
-        let story = Setup::with(DEPLOYING).start().await;
+        let story = Setup::USUAL.with(DEPLOYING).start().await;
         story.sim.fault(Fault::on(Route::DeploymentCreate, FaultKind::status(status)).always());
         story.push("A", "main", &[("code", "1")]);
         story.settle().await;
@@ -240,7 +235,7 @@ async fn a_deployment_that_is_refused_stops_nothing_else() {
 
 #[tokio::test]
 async fn an_environment_that_exists_is_taken_as_it_is() {
-    let story = Setup::with(DEPLOYING).start().await;
+    let story = Setup::USUAL.with(DEPLOYING).start().await;
     story.sim.fault(Fault::on(Route::EnvironmentCreate, FaultKind::LoseAnswer));
     story.push("A", "main", &[("code", "1")]);
     story.settle().await;
@@ -256,8 +251,9 @@ async fn an_environment_that_exists_is_taken_as_it_is() {
 /// this story overlap.
 #[tokio::test]
 async fn creations_that_never_landed_are_made_again_after_a_quiet_time() {
-    let story = Setup::with(
-        "\
+    let story = Setup::USUAL
+        .with(
+            "\
 version: 1
 stacks:
   web:
@@ -265,9 +261,9 @@ stacks:
     on: { merge_request: {}, push: { branches: [main] } }
     environment: { name: production }
 ",
-    )
-    .start()
-    .await;
+        )
+        .start()
+        .await;
     let kinds = [
         ("500", FaultKind::status(500)),
         ("502", FaultKind::status(502)),
@@ -299,8 +295,7 @@ stacks:
 #[tokio::test]
 async fn nothing_is_lost_while_gitlab_cannot_be_reached() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     let heard = |s: &Story| s.sim.calls().iter().filter(|call| !call.applied).count();
     story.sim.fault(Fault::on(Route::Any, FaultKind::CloseBefore).always());
@@ -326,9 +321,8 @@ async fn nothing_is_lost_while_gitlab_cannot_be_reached() {
 
 #[tokio::test]
 async fn a_run_that_ends_while_gitlab_is_away_is_told_when_it_is_back() {
-    let story = Setup { files: &[("ci.sh", "sleep 600\n")], ..Setup::default() }.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle_but_runs().await;
     story.sim.fault(Fault::on(Route::StatusPost, FaultKind::status(503)).always());
     story.comment(mr, "/cancel");

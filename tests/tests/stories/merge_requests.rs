@@ -16,9 +16,8 @@ stacks:
 
 #[tokio::test]
 async fn a_failing_test_is_fixed_merged_and_released() {
-    let story = Setup::with(WITH_TAGS).start().await;
-    story.push("A", "feature", &[("ci.sh", "echo 41 is not 42; exit 1\n")]);
-    let mr = story.propose("feature");
+    let story = Setup::USUAL.with(WITH_TAGS).start().await;
+    let mr = story.propose_commit("A", &[("ci.sh", "echo 41 is not 42; exit 1\n")]);
     story.settle().await;
     insta::assert_snapshot!(story.page(mr), @r#"
     !1 Change [opened] A
@@ -84,9 +83,8 @@ async fn a_failing_test_is_fixed_merged_and_released() {
 
 #[tokio::test]
 async fn a_merged_change_is_released_by_a_tag() {
-    let story = Setup::with(WITH_TAGS).start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::USUAL.with(WITH_TAGS).start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     let merge = story.alice().merge(mr).unwrap();
     story.name(&merge, "M");
@@ -118,8 +116,7 @@ async fn a_merged_change_is_released_by_a_tag() {
 async fn two_merge_requests_with_one_head_get_a_comment_each_and_one_run() {
     let story = Story::start().await;
     story.alice().push(story.project, "stable", "main").unwrap();
-    story.push("A", "feature", &[("code", "1")]);
-    let to_main = story.propose("feature");
+    let to_main = story.propose_commit("A", &[("code", "1")]);
     let to_stable = story.propose_to("feature", "stable");
     story.settle().await;
     story.alice().push(story.project, "other", &story.sha("A")).unwrap();

@@ -15,21 +15,12 @@ stacks:
     steps: [{ name: ship, run: 'true' }]
 ";
 
-const SETUP: Setup = Setup {
-    base_path: "",
-    hooks: aldis_tests::Hooks::Token,
-    group_hook: false,
-    slots: 4,
-    bot_role: aldis_gitlab_sim::AccessLevel::Maintainer,
-    config: Some(CHAIN),
-    files: &[("build.sh", "true\n")],
-};
+const SETUP: Setup = Setup { files: &[("build.sh", "true\n")], ..Setup::USUAL.with(CHAIN) };
 
 #[tokio::test]
 async fn each_waits_for_what_it_needs() {
     let story = SETUP.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: success (external)
@@ -45,8 +36,7 @@ async fn each_waits_for_what_it_needs() {
 #[tokio::test]
 async fn what_waits_says_for_what_and_is_canceled_with_it() {
     let story = SETUP.start().await;
-    story.push("A", "feature", &[("build.sh", "sleep 600\n")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("build.sh", "sleep 600\n")]);
     story.settle_but_runs().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: running (external)
@@ -70,8 +60,7 @@ async fn what_waits_says_for_what_and_is_canceled_with_it() {
 #[tokio::test]
 async fn a_failure_skips_what_needs_it() {
     let story = SETUP.start().await;
-    story.push("A", "feature", &[("build.sh", "exit 1\n")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("build.sh", "exit 1\n")]);
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: failed (external)
@@ -90,8 +79,7 @@ async fn a_failure_skips_what_needs_it() {
 #[tokio::test]
 async fn retest_of_a_failure_takes_what_was_skipped_along() {
     let story = SETUP.start().await;
-    story.push("A", "feature", &[("build.sh", "exit 1\n")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("build.sh", "exit 1\n")]);
     story.settle().await;
     story.comment(mr, "/retest");
     story.settle().await;
@@ -109,7 +97,7 @@ async fn retest_of_a_failure_takes_what_was_skipped_along() {
 
 #[tokio::test]
 async fn allowed_failures_are_green() {
-    let story = Setup::with(
+    let story = Setup::USUAL.with(
         "version: 1\nstacks:\n  ci:\n    steps:\n      - { name: lint, run: exit 1, allow_failure: true }\n      - { name: test, run: 'true' }\n",
     )
     .start()
@@ -126,7 +114,7 @@ async fn allowed_failures_are_green() {
 
 #[tokio::test]
 async fn the_aggregate_can_be_switched_off_and_names_can_be_chosen() {
-    let story = Setup::with(
+    let story = Setup::USUAL.with(
         "version: 1\nstatus: { prefix: lamp, aggregate: false }\nstacks:\n  ci:\n    steps: [{ name: test, run: 'true' }]\n",
     )
     .start()

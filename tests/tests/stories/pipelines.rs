@@ -3,13 +3,10 @@
 use aldis_gitlab_sim::{AccessLevel, JobState, Order, PipelineFor};
 use aldis_tests::{Setup, Story};
 
-const SLOW: &[(&str, &str)] = &[("ci.sh", "sleep 600\n")];
-
 #[tokio::test]
 async fn a_branch_pipeline_that_appears_later_takes_the_lines_over() {
-    let story = Setup { files: SLOW, ..Setup::default() }.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle_but_runs().await;
     let jobs = [("build", JobState::Running)];
     let branch = PipelineFor::Branch("feature".to_owned());
@@ -42,8 +39,7 @@ async fn a_branch_pipeline_that_appears_later_takes_the_lines_over() {
 #[tokio::test]
 async fn a_merge_request_pipeline_that_appears_later_shows_the_lines_too() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     let jobs = [("build", JobState::Running)];
     let own = PipelineFor::MergeRequest(mr);
@@ -76,9 +72,8 @@ async fn a_merge_request_pipeline_that_appears_later_shows_the_lines_too() {
 
 #[tokio::test]
 async fn a_merge_request_pipeline_that_appears_while_a_test_runs_leaves_nothing_open() {
-    let story = Setup { files: SLOW, ..Setup::default() }.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup::SLOW.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle_but_runs().await;
     let jobs = [("build", JobState::Success)];
     let own = PipelineFor::MergeRequest(mr);
@@ -107,8 +102,7 @@ async fn a_merge_request_pipeline_that_appears_while_a_test_runs_leaves_nothing_
 async fn a_name_that_a_ci_job_bears_is_left_to_it_and_told() {
     let story = Story::start().await;
     story.sim.hold_deliveries();
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     let jobs = [("aldis/ci", JobState::Success), ("build", JobState::Success)];
     let branch = PipelineFor::Branch("feature".to_owned());
     story.alice().create_ci_pipeline(story.project, &branch, &jobs).unwrap();
@@ -139,7 +133,7 @@ async fn a_name_that_a_ci_job_bears_is_left_to_it_and_told() {
 
 #[tokio::test]
 async fn a_developer_bot_on_a_protected_branch_is_told_of() {
-    let story = Setup { bot_role: AccessLevel::Developer, ..Setup::default() }.start().await;
+    let story = Setup { bot_role: AccessLevel::Developer, ..Setup::USUAL }.start().await;
     story.sim.protect_branch(story.project, "main").unwrap();
     story.sim.protect_branch(story.project, "release").unwrap();
     story.push("A", "main", &[("code", "1")]);
@@ -171,8 +165,7 @@ async fn a_developer_bot_on_a_protected_branch_is_told_of() {
     story.settle().await;
     let again = story.sim.calls().iter().filter(|call| call.status == 403).count();
     assert_eq!(again, refused, "what is forbidden is remembered, not asked for again");
-    story.push("D", "feature", &[("code", "4")]);
-    let other = story.propose("feature");
+    let other = story.propose_commit("D", &[("code", "4")]);
     story.settle().await;
     assert!(story.shows("D", "aldis", "success"), "other branches are not affected");
     assert_eq!(story.headline(other), "### ✓ 1 stack passed");
@@ -183,8 +176,7 @@ async fn a_developer_bot_on_a_protected_branch_is_told_of() {
 async fn a_full_pipeline_is_told_of() {
     let story = Story::start().await;
     story.sim.set_pipeline_limit(story.project, 1).unwrap();
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     assert_eq!(story.runs().await, "A ci: passed");
     let note = &story.notes(mr)[0].body;

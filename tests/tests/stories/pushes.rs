@@ -35,7 +35,7 @@ async fn a_push_to_the_default_branch_is_announced_run_and_told() {
 
 #[tokio::test]
 async fn a_tracked_run_makes_the_environment_and_one_deployment() {
-    let story = Setup::with(DEPLOYING).start().await;
+    let story = Setup::USUAL.with(DEPLOYING).start().await;
     story.push("A", "main", &[("code", "1")]);
     story.settle().await;
     insta::assert_snapshot!(story.environments(), @"

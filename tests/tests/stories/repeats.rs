@@ -6,8 +6,7 @@ use aldis_tests::{Setup, Story};
 #[tokio::test]
 async fn redelivery_changes_nothing() {
     let story = Story::start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     let (timeline, page) = (story.timeline(), story.page(mr));
     let events = story.log().await.len();
@@ -24,9 +23,8 @@ async fn redelivery_changes_nothing() {
 
 #[tokio::test]
 async fn a_group_hook_beside_the_projects_own_runs_nothing_twice() {
-    let story = Setup { group_hook: true, ..Setup::default() }.start().await;
-    story.push("A", "feature", &[("code", "1")]);
-    let mr = story.propose("feature");
+    let story = Setup { group_hook: true, ..Setup::USUAL }.start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
     story.settle().await;
     story.push("B", "main", &[("other", "1")]);
     story.settle().await;
@@ -52,8 +50,7 @@ async fn push_and_merge_request_hooks_in_either_order_make_one_run() {
     for order in [Order::AsFired, Order::Reversed] {
         let story = Story::start().await;
         story.sim.hold_deliveries();
-        story.push("A", "feature", &[("code", "1")]);
-        let mr = story.propose("feature");
+        let mr = story.propose_commit("A", &[("code", "1")]);
         assert_eq!(
             story.sim.held_deliveries().iter().map(|d| d.trigger).collect::<Vec<_>>(),
             [Trigger::Push, Trigger::MergeRequests]
