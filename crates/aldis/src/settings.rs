@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -11,6 +12,9 @@ use aldis_store::Failpoint;
 use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+/// How many runs may go on at once.
+const SLOTS: RangeInclusive<u16> = 1..=1000;
 
 /// Everything an operator decides.
 #[derive(Debug, Clone)]
@@ -158,7 +162,7 @@ impl Settings {
             data_dir: data_dir.into(),
             key_file: get("ALDIS_SECRET_KEY_FILE")?.map(PathBuf::from),
             executor: executor(lookup)?,
-            slots: parsed(lookup, "ALDIS_SLOTS", "a number from 1 to 1000")?.unwrap_or(2),
+            slots: slots(lookup)?,
             bootstrap_token: get("ALDIS_BOOTSTRAP_TOKEN")?.map(SecretString::from),
             failpoint: match get("ALDIS_FAILPOINT")? {
                 Some(text) => {
@@ -261,6 +265,16 @@ fn executor(lookup: Lookup<'_>) -> Result<Executor> {
     }
 }
 
+/// Without a slot nothing would ever run, and nobody would be told why.
+fn slots(lookup: Lookup<'_>) -> Result<u16> {
+    let right = format!("a number from {} to {}", SLOTS.start(), SLOTS.end());
+    let slots = parsed(lookup, "ALDIS_SLOTS", &right)?.unwrap_or(2);
+    if !SLOTS.contains(&slots) {
+        bail!("ALDIS_SLOTS: `{slots}` should be {right}");
+    }
+    Ok(slots)
+}
+
 fn parsed<T: std::str::FromStr>(lookup: Lookup<'_>, name: &str, right: &str) -> Result<Option<T>> {
     let Some(text) = value(lookup, name)? else { return Ok(None) };
     let value = text.parse().ok().with_context(|| format!("{name}: `{text}` should be {right}"))?;
@@ -324,6 +338,10 @@ mod tests {
             wrong("ALDIS_EXECUTOR", "docker"),
             "ALDIS_EXECUTOR: `docker` should be bubblewrap or shell"
         );
+        for slots in ["0", "1001", "70000", "-1", "two"] {
+            let said = wrong("ALDIS_SLOTS", slots);
+            assert_eq!(said, format!("ALDIS_SLOTS: `{slots}` should be a number from 1 to 1000"));
+        }
         assert!(
             wrong("GITLAB_WEBHOOK_SIGNING_TOKEN", "abc")
                 .starts_with("GITLAB_WEBHOOK_SIGNING_TOKEN: ")
