@@ -4,7 +4,6 @@ mod markdown;
 mod view;
 
 use crate::event::Event;
-use crate::event::resource::RefusalClass;
 use crate::fold::Fold;
 
 pub use markdown::{fenced, inline};
@@ -18,7 +17,8 @@ pub struct Note {
     pub shown: Option<String>,
     /// What was intended and of which nothing more is known.
     pub in_doubt: Option<InDoubt>,
-    pub refused: Option<(RefusalClass, String)>,
+    /// Digest of the last body that GitLab would not take. It is not sent again; another is.
+    pub refused: Option<String>,
     /// How often a person deleted it. After the second time it stays away.
     pub deleted: u32,
 }
@@ -69,13 +69,15 @@ impl Fold for Note {
                 self.shown = Some(confirmed.digest.clone());
             }
             Event::NoteRefused(refused) => {
-                self.in_doubt = None;
+                let intended = self.in_doubt.take();
                 if refused.gone {
                     self.id = None;
                     self.shown = None;
+                    self.refused = None;
                     self.deleted += 1;
+                } else if refused.class.is_some() {
+                    self.refused = intended.map(|intended| intended.digest);
                 }
-                self.refused = refused.class.map(|class| (class, refused.message.clone()));
             }
             _ => {}
         }
@@ -89,7 +91,10 @@ impl Note {
         if let Some(in_doubt) = &self.in_doubt {
             return Next::Resolve(in_doubt.clone());
         }
-        let Some(wanted) = wanted.filter(|_| self.refused.is_none()) else { return Next::Rest };
+        let refused = self.refused.as_deref();
+        let Some(wanted) = wanted.filter(|wanted| refused != Some(*wanted)) else {
+            return Next::Rest;
+        };
         match self.id {
             None if self.deleted >= MUTED_AFTER => Next::Rest,
             None => Next::Create,

@@ -21,4 +21,6 @@ mod pipelines;
 #[cfg(test)]
 mod pushes;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod repeats;

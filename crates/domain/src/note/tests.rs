@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::change::Change;
-use crate::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
+use crate::event::resource::{NoteConfirmed, NoteIntended, NoteRefused, RefusalClass};
 use crate::id::ChangeKey;
 use crate::statuses::{Runs, Statuses};
 
@@ -37,6 +37,28 @@ fn a_note_is_made_once_followed_and_left_alone_when_people_delete_it_twice() {
         note.apply(&NoteRefused { class: None, gone: true, message: String::new() }.into());
         assert_eq!(note.next(Some("b")), expected);
     }
+}
+
+#[test]
+fn only_the_text_that_was_refused_is_not_sent_again() {
+    let refused = |class| NoteRefused { class, gone: false, message: String::new() };
+    let mut note = Note::default();
+    note.apply(&NoteIntended { note: None, digest: "a".into(), epoch: 1 }.into());
+    note.apply(&refused(Some(RefusalClass::Invalid)).into());
+    assert_eq!(note.next(Some("a")), Next::Rest);
+    assert_eq!(note.next(Some("b")), Next::Create);
+    // What was merely not done says nothing about any text.
+    note.apply(&NoteIntended { note: None, digest: "b".into(), epoch: 2 }.into());
+    note.apply(&refused(None).into());
+    assert_eq!(note.next(Some("a")), Next::Rest);
+    assert_eq!(note.next(Some("b")), Next::Create);
+    note.apply(&NoteConfirmed { note: 5, digest: "b".into() }.into());
+    assert_eq!(note.next(Some("a")), Next::Update { note: 5 });
+    note.apply(&NoteIntended { note: Some(5), digest: "a".into(), epoch: 3 }.into());
+    note.apply(&refused(Some(RefusalClass::Forbidden)).into());
+    assert_eq!(note.next(Some("a")), Next::Rest);
+    assert_eq!(note.next(Some("b")), Next::Rest, "it stands there already");
+    assert_eq!(note.next(Some("c")), Next::Update { note: 5 });
 }
 
 #[test]
