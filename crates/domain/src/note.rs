@@ -1,12 +1,14 @@
 //! The sticky note of a merge request: what it should say, and the writes that get it there.
 
 mod markdown;
+mod settle;
 mod view;
 
 use crate::event::Event;
 use crate::fold::Fold;
 
 pub use markdown::{fenced, inline};
+pub use settle::{Listed, settle};
 pub use view::{Links, Shown, body, marker};
 
 /// Everything known of one note.

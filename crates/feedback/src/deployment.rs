@@ -85,10 +85,9 @@ impl Feedback {
                             return Ok(self.tell(target.claimed, &target.stream, refused).await?);
                         }
                     }
-                    Failure::NotDone(error) | Failure::InDoubt(error) => {
+                    Failure::NotDone(error) | Failure::InDoubt(error) | Failure::Differs(error) => {
                         return Err(error.into());
                     }
-                    Failure::Differs => return Err(FeedbackError::HeldUp),
                 },
             }
         };
@@ -126,7 +125,7 @@ impl Feedback {
             Err(error) => match failure(error) {
                 Failure::InDoubt(error) => return Err(error.into()),
                 // The state is what somebody else made it; the next step reads it.
-                Failure::Differs => return Ok(()),
+                Failure::Differs(_) => return Ok(()),
                 Failure::Refused(class, message) => {
                     (DeploymentRefused { class: Some(class), message }.into(), None)
                 }

@@ -34,7 +34,7 @@ pub(crate) enum Failure {
     /// Nobody knows: read before writing again.
     InDoubt(Error),
     /// GitLab shows another state than we thought.
-    Differs,
+    Differs(Error),
     Refused(RefusalClass, String),
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn failure(error: Error) -> Failure {
     }
     let said = error.context().message.clone();
     match error {
-        Error::CannotTransition(_) => Failure::Differs,
+        error @ Error::CannotTransition(_) => Failure::Differs(error),
         Error::Forbidden { .. } => Failure::Refused(RefusalClass::Forbidden, said),
         Error::NotFound(_) => Failure::Refused(RefusalClass::Gone, said),
         Error::Limit(_) => Failure::Refused(RefusalClass::Full, said),

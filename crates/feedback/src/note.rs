@@ -6,7 +6,7 @@ use aldis_domain::change::Change;
 use aldis_domain::event::Event;
 use aldis_domain::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
 use aldis_domain::id::ChangeKey;
-use aldis_domain::note::{self, InDoubt, Links, Next, Note, QUIET_SECONDS, Shown};
+use aldis_domain::note::{self, InDoubt, Links, Listed, Next, Note, Shown};
 use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
 use aldis_gitlab::{Error, Notes};
@@ -44,7 +44,7 @@ impl Feedback {
             let digest = body.as_ref().map(|body| sha256_hex(body.as_bytes()));
             match (shown.next(digest.as_deref()), body, digest) {
                 (Next::Resolve(in_doubt), _, _) => {
-                    if !self.resolve_note(&sticky, &envelopes, in_doubt).await? {
+                    if !self.resolve_note(&sticky, &envelopes, &in_doubt).await? {
                         return Ok(Release::Later(SEARCH_AGAIN));
                     }
                 }
@@ -95,7 +95,7 @@ impl Feedback {
                 self.heal(sticky).await?;
                 Ok(())
             }
-            Err(error) => self.note_failed(sticky, error, false).await,
+            Err(error) => self.note_failed(sticky, error).await,
         }
     }
 
@@ -114,10 +114,10 @@ impl Feedback {
             Ok(_) => Ok(self
                 .tell(sticky.claimed, &sticky.stream, NoteConfirmed { note: id, digest })
                 .await?),
-            Err(error) => {
-                let gone = matches!(error, Error::NotFound(_));
-                self.note_failed(sticky, error, gone).await
-            }
+            // The note may be gone, or the merge request be hidden for a while. If the first were
+            // believed wrongly there would be two; so it stays in doubt until the list tells.
+            Err(error @ Error::NotFound(_)) => Err(error.into()),
+            Err(error) => self.note_failed(sticky, error).await,
         }
     }
 
@@ -134,21 +134,16 @@ impl Feedback {
         Ok(since)
     }
 
-    /// `gone`: the note we had is not there any more.
-    async fn note_failed(
-        &self,
-        sticky: &Sticky<'_>,
-        error: Error,
-        gone: bool,
-    ) -> Result<(), FeedbackError> {
+    async fn note_failed(&self, sticky: &Sticky<'_>, error: Error) -> Result<(), FeedbackError> {
         let (class, message, put_off) = match failure(error) {
             Failure::InDoubt(error) => return Err(error.into()),
-            Failure::Refused(_, message) if gone => (None, message, None),
             Failure::Refused(class, message) => (Some(class), message, None),
-            Failure::NotDone(error) => (None, error.to_string(), Some(error)),
-            Failure::Differs => (None, "the note changed meanwhile".to_owned(), None),
+            Failure::NotDone(error) | Failure::Differs(error) => {
+                (None, error.to_string(), Some(error))
+            }
         };
-        self.tell(sticky.claimed, &sticky.stream, NoteRefused { class, gone, message }).await?;
+        let refused = NoteRefused { class, gone: false, message };
+        self.tell(sticky.claimed, &sticky.stream, refused).await?;
         put_off.map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -157,42 +152,29 @@ impl Feedback {
         &self,
         sticky: &Sticky<'_>,
         envelopes: &[Envelope],
-        in_doubt: InDoubt,
+        in_doubt: &InDoubt,
     ) -> Result<bool, FeedbackError> {
-        let found = self.own_notes(sticky).await?;
-        // An edit may be repeated at once: the same body twice is one body.
-        let outcome: Event = match (in_doubt.note, found.first()) {
-            (Some(note), _) if !found.iter().any(|(id, _)| *id == note) => NoteRefused {
-                class: None,
-                gone: true,
-                message: "the note is no longer there".to_owned(),
-            }
-            .into(),
-            (Some(note), _) => {
-                let body = found.iter().find(|(id, _)| *id == note).map(|(_, body)| body.as_str());
-                let digest = sha256_hex(body.unwrap_or_default().as_bytes());
-                NoteConfirmed { note, digest }.into()
-            }
-            (None, Some((note, body))) => {
-                NoteConfirmed { note: *note, digest: sha256_hex(body.as_bytes()) }.into()
-            }
-            (None, None) => {
-                let intended = age_of(envelopes, |e| matches!(e, Event::NoteIntended(_)));
-                if intended.is_some_and(|age| age.as_secs() < QUIET_SECONDS) {
-                    return Ok(false);
-                }
-                let message = "the answer was lost, and the note never came".to_owned();
-                NoteRefused { class: None, gone: false, message }.into()
-            }
+        let listed = self.own_notes(sticky).await?;
+        let intended = age_of(envelopes, |e| matches!(e, Event::NoteIntended(_)));
+        let age = intended.map_or(u64::MAX, |age| age.as_secs());
+        let Some(outcome) = note::settle(in_doubt, listed.as_deref(), age) else {
+            return Ok(false);
         };
         self.tell(sticky.claimed, &sticky.stream, outcome).await?;
         self.heal(sticky).await?;
         Ok(true)
     }
 
-    /// Leaves one note of ours: the oldest.
+    /// Leaves one note of ours, the oldest, which is the one to be written to from now on.
     async fn heal(&self, sticky: &Sticky<'_>) -> Result<(), FeedbackError> {
-        for (note, _) in self.own_notes(sticky).await?.into_iter().skip(1) {
+        let mut listed = self.own_notes(sticky).await?.unwrap_or_default().into_iter();
+        let Some(oldest) = listed.next() else { return Ok(()) };
+        let shown: Note = self.store.fold(&sticky.stream).await?;
+        if shown.id.is_some_and(|id| id != oldest.note) {
+            let confirmed = NoteConfirmed { note: oldest.note, digest: oldest.digest };
+            self.tell(sticky.claimed, &sticky.stream, confirmed).await?;
+        }
+        for Listed { note, .. } in listed {
             match sticky.notes.delete(note).await {
                 Ok(()) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -202,18 +184,22 @@ impl Feedback {
     }
 
     /// Notes with our marker on their first line, by ourselves, oldest first. Anybody may paste a
-    /// marker.
-    async fn own_notes(&self, sticky: &Sticky<'_>) -> Result<Vec<(u64, String)>, FeedbackError> {
+    /// marker. `None`: the merge request is not shown.
+    async fn own_notes(&self, sticky: &Sticky<'_>) -> Result<Option<Vec<Listed>>, FeedbackError> {
         let notes = match sticky.notes.list().await {
-            Err(Error::NotFound(_)) => Vec::new(),
+            Err(Error::NotFound(_)) => return Ok(None),
             other => other?,
         };
         let own = notes.into_iter().filter(|note| {
             let by_us = note.author.as_ref().is_some_and(|a| a.id == self.own_user);
             by_us && note.body.lines().next() == Some(sticky.marker.as_str())
         });
-        let mut own: Vec<_> = own.map(|note| (note.id, note.body)).collect();
-        own.sort_by_key(|(id, _)| *id);
-        Ok(own)
+        let listed = |note: aldis_gitlab::Note| Listed {
+            note: note.id,
+            digest: sha256_hex(note.body.as_bytes()),
+        };
+        let mut own: Vec<Listed> = own.map(listed).collect();
+        own.sort_by_key(|listed| listed.note);
+        Ok(Some(own))
     }
 }

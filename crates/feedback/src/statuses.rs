@@ -94,7 +94,7 @@ impl Feedback {
                 }
                 // What GitLab shows tells of this write and of those before it.
                 Err(Failure::InDoubt(error)) => return Err(error.into()),
-                Err(Failure::Differs) => outcomes.push(self.compare(commit, write).await?),
+                Err(Failure::Differs(_)) => outcomes.push(self.compare(commit, write).await?),
                 Err(Failure::Refused(class, message)) => {
                     if class == RefusalClass::Forbidden {
                         self.forbid(commit.project, &write.lane, &message).await?;

@@ -63,3 +63,31 @@ async fn an_edit_that_is_refused_mutes_no_later_one() {
     }
     story.finish_doubled(81).await;
 }
+
+#[tokio::test]
+async fn an_edit_that_is_answered_404_makes_no_second_comment() {
+    let story = Story::start().await;
+    let mr = story.propose_commit("A", &[("code", "1")]);
+    story.settle().await;
+    let comment = story.notes(mr)[0].id;
+    story.sim.fault(Fault::on(Route::NoteUpdate, FaultKind::status(404)));
+    story.push("B", "feature", &[("ci.sh", "exit 1\n")]);
+    story.settle().await;
+    assert!(!story.sim.faults_left());
+    assert_eq!(story.headline(mr), "### ✗ 1 of 1 stack failed");
+    // The whole merge request is hidden for a while.
+    for route in [Route::NoteUpdate, Route::NoteList] {
+        story.sim.fault(Fault::on(route, FaultKind::status(404)).always());
+    }
+    story.push("C", "feature", &[("ci.sh", "true\n")]);
+    story.settle().await;
+    assert_each_was_sent_once(&story, Route::NoteUpdate);
+    assert_eq!(story.headline(mr), "### ✗ 1 of 1 stack failed");
+    story.sim.clear_faults();
+    story.push("D", "feature", &[("code", "2")]);
+    story.settle().await;
+    assert_eq!(story.headline(mr), "### ✓ 1 stack passed");
+    assert_eq!(story.notes(mr)[0].id, comment, "it is the same comment all the time");
+    assert_eq!(story.sim.count(Route::NoteCreate), 1);
+    story.finish_doubled(82).await;
+}
