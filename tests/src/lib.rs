@@ -9,6 +9,7 @@ mod checks;
 mod look;
 mod plain;
 pub mod process;
+mod runner;
 mod setup;
 mod story;
 

@@ -59,8 +59,16 @@ impl Story {
 
     /// Waits for a condition; panics with `what` and the timeline if it does not come true.
     pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        self.until_some(what, async || is_so().await.then_some(())).await;
+    }
+
+    /// Waits for something to be there; panics as [`Story::until`].
+    pub async fn until_some<T>(&self, what: &str, find: impl AsyncFn() -> Option<T>) -> T {
         let begun = Instant::now();
-        while !is_so().await {
+        loop {
+            if let Some(found) = find().await {
+                return found;
+            }
             assert!(
                 begun.elapsed() < PATIENCE,
                 "waited too long until {what}; the timeline is\n{}",

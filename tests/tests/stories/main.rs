@@ -11,6 +11,8 @@ mod ends;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lost;
+#[cfg(test)]
 mod merge_requests;
 #[cfg(test)]
 mod needs;

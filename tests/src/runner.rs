@@ -1,0 +1,66 @@
+//! A second runner, which the story plays by hand: it takes runs, ends them, or is not heard of any
+//! more. Nothing is executed.
+
+use std::time::Duration;
+
+use aldis_bus::Bus;
+use aldis_dispatch::{Dispatch, GitAccess};
+use aldis_domain::report::{Outcome, Report};
+use aldis_domain::touch::WorkKind;
+use aldis_protocol::{Assignment, ClaimRequest, DispatchError, Dispatcher, Finish, Ticket};
+use aldis_runner::Stop;
+use aldis_store::{Fence, WorkKey};
+
+use crate::story::Story;
+
+impl Story {
+    /// The bot's own runner ends what it runs and takes nothing more: what comes is for the second.
+    pub async fn own_runner_stops(&self) {
+        let runs = self.bot.runs();
+        runs.send_replace(Stop::Drain);
+        // A slot that has looked already may still take a run; only when all are gone none does.
+        runs.closed().await;
+    }
+
+    /// The second runner takes the next run, as soon as there is one.
+    pub async fn take_run(&self) -> Assignment {
+        self.until_some("there is a run to take", async || self.claim().await).await
+    }
+
+    /// The second runner looks for a run and there is none. What it finds lost is ended by that.
+    pub async fn no_run_is_left(&self) {
+        let run = self.claim().await.map(|assignment| assignment.ticket.run);
+        assert_eq!(run, None, "there is a run to take");
+    }
+
+    /// The second runner tells how a run ended.
+    pub async fn end_run(&self, ticket: &Ticket, outcome: Outcome) -> Result<(), DispatchError> {
+        let finish = Finish { ticket: ticket.clone(), outcome, report: Report::default() };
+        self.queue().finish(finish).await
+    }
+
+    /// The second runner has not been heard of for as long as the lease on the run lasts.
+    pub async fn runner_vanishes(&self, ticket: &Ticket) {
+        let key = WorkKey::new(WorkKind::Run, ticket.run.as_str());
+        let fence = Fence { key, epoch: ticket.epoch };
+        let ran_out = self.bot.store.extend(&fence, Duration::ZERO).await.expect("the lease");
+        assert!(ran_out, "the runner holds the run");
+    }
+
+    async fn claim(&self) -> Option<Assignment> {
+        let request = ClaimRequest { runner: "second".to_owned() };
+        self.queue().claim(request).await.expect("the run queue answers")
+    }
+
+    /// The run queue over the bot's store.
+    fn queue(&self) -> Dispatch {
+        let git = GitAccess {
+            gitlab: self.sim.url().to_owned(),
+            user: "oauth2".to_owned(),
+            token: "nothing is cloned".into(),
+            ca_file: None,
+            verify_tls: true,
+        };
+        Dispatch::new(self.bot.store.clone(), Bus::in_process(), git, self.bot.base_url.clone())
+    }
+}
