@@ -7,14 +7,14 @@ use aldis_domain::deployment::{Deployment, Next, next};
 use aldis_domain::event::Event;
 use aldis_domain::event::resource::{
     DeploymentConfirmed, DeploymentIntended, DeploymentRefused, DeploymentState,
-    EnvironmentConfirmed,
+    EnvironmentConfirmed, RefusalClass,
 };
 use aldis_domain::event::run::{Deploys, RunRequested};
 use aldis_domain::id::RunId;
 use aldis_domain::note::QUIET_SECONDS;
 use aldis_domain::run::Run;
 use aldis_domain::stream;
-use aldis_gitlab::{DeploymentPost, DeploymentStatus};
+use aldis_gitlab::{DeploymentPost, DeploymentStatus, Environment, Error};
 use aldis_store::{Claimed, Envelope, Release};
 
 use crate::failure::{Failure, failure};
@@ -45,8 +45,11 @@ impl Feedback {
             let target = Target { claimed, stream: stream::deployment(&id), request, deploys };
             let envelopes = self.store.load(&target.stream).await?;
             let shown: Deployment = fold(&envelopes);
-            match next(&shown, &run) {
-                Next::Environment => self.environment(&target).await?,
+            let refusal =
+                |e: &Event| matches!(e, Event::DeploymentRefused(it) if it.class.is_some());
+            let refused_age = age_of(&envelopes, refusal).map(|age| age.as_secs());
+            match next(&shown, &run, refused_age) {
+                Next::Environment { wanted } => self.environment(&target, wanted).await?,
                 Next::Resolve { wanted } => {
                     if !self.resolve_deployment(&target, &envelopes, shown.id, wanted).await? {
                         return Ok(Release::Later(SEARCH_AGAIN));
@@ -56,43 +59,47 @@ impl Feedback {
                 Next::Update { id, state } => {
                     self.write_deployment(&target, Some(id), state).await?;
                 }
-                Next::Rest => return Ok(Release::Done),
+                Next::Rest { look_again: None } => return Ok(Release::Done),
+                Next::Rest { look_again: Some(seconds) } => {
+                    return Ok(Release::Later(Duration::from_secs(seconds)));
+                }
             }
         }
         Ok(Release::Later(Duration::from_secs(1)))
     }
 
     /// The deployment's own call would make an environment without tier and URL.
-    async fn environment(&self, target: &Target<'_>) -> Result<(), FeedbackError> {
+    async fn environment(
+        &self,
+        target: &Target<'_>,
+        wanted: DeploymentState,
+    ) -> Result<(), FeedbackError> {
+        let outcome: Event = match self.known_or_made(target).await {
+            Ok(found) => EnvironmentConfirmed { environment: found.id }.into(),
+            Err(error) => match failure(error) {
+                Failure::Refused(class, message) => refused(class, message, wanted),
+                Failure::NotDone(error) | Failure::InDoubt(error) | Failure::Differs(error) => {
+                    return Err(error.into());
+                }
+            },
+        };
+        Ok(self.tell(target.claimed, &target.stream, outcome).await?)
+    }
+
+    async fn known_or_made(&self, target: &Target<'_>) -> Result<Environment, Error> {
         let wanted = &target.deploys.environment;
         let environments = self.gitlab.project(target.request.project.id).environments();
-        let known = environments.by_name(&wanted.name).await?;
-        let environment = if let Some(environment) = known {
-            environment
-        } else {
-            let made = environments
-                .create(&wanted.name, wanted.url.as_deref(), wanted.tier.map(to_gitlab))
-                .await;
-            match made {
-                Ok(environment) => environment,
-                Err(error) => match failure(error) {
-                    Failure::Refused(class, message) => {
-                        // Somebody else may have made it just now.
-                        if let Some(environment) = environments.by_name(&wanted.name).await? {
-                            environment
-                        } else {
-                            let refused = DeploymentRefused { class: Some(class), message };
-                            return Ok(self.tell(target.claimed, &target.stream, refused).await?);
-                        }
-                    }
-                    Failure::NotDone(error) | Failure::InDoubt(error) | Failure::Differs(error) => {
-                        return Err(error.into());
-                    }
-                },
+        if let Some(known) = environments.by_name(&wanted.name).await? {
+            return Ok(known);
+        }
+        let tier = wanted.tier.map(to_gitlab);
+        match environments.create(&wanted.name, wanted.url.as_deref(), tier).await {
+            // Somebody else may have made it just now.
+            Err(error @ Error::Invalid { .. }) => {
+                environments.by_name(&wanted.name).await?.ok_or(error)
             }
-        };
-        let confirmed = EnvironmentConfirmed { environment: environment.id };
-        Ok(self.tell(target.claimed, &target.stream, confirmed).await?)
+            made => made,
+        }
     }
 
     async fn write_deployment(
@@ -124,19 +131,37 @@ impl Feedback {
             Ok(made) => (DeploymentConfirmed { deployment: made.id, state }.into(), None),
             Err(error) => match failure(error) {
                 Failure::InDoubt(error) => return Err(error.into()),
-                // The state is what somebody else made it; the next step reads it.
-                Failure::Differs(_) => return Ok(()),
-                Failure::Refused(class, message) => {
-                    (DeploymentRefused { class: Some(class), message }.into(), None)
+                Failure::Differs(error) => {
+                    (self.compare_deployment(target, id, state, &error).await?, None)
                 }
+                Failure::Refused(class, message) => (refused(class, message, state), None),
                 Failure::NotDone(error) => {
-                    let message = error.to_string();
-                    (DeploymentRefused { class: None, message }.into(), Some(error))
+                    let (class, message, state) = (None, error.to_string(), Some(state));
+                    (DeploymentRefused { class, message, state }.into(), Some(error))
                 }
             },
         };
         self.tell(target.claimed, &target.stream, outcome).await?;
         put_off.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// GitLab goes no way from the state it shows to `state`: it may be there already, by somebody
+    /// else's hand.
+    async fn compare_deployment(
+        &self,
+        target: &Target<'_>,
+        id: Option<u64>,
+        state: DeploymentState,
+        error: &Error,
+    ) -> Result<Event, FeedbackError> {
+        let found = match id {
+            Some(_) => self.find_deployment(target, id, Duration::ZERO).await?,
+            None => None,
+        };
+        Ok(match found.filter(|found| shown_state(&found.status) == Some(state)) {
+            Some(found) => DeploymentConfirmed { deployment: found.id, state }.into(),
+            None => refused(RefusalClass::Invalid, error.context().message.clone(), state),
+        })
     }
 
     /// Finds out what became of a write without an answer. False: nothing can be said yet.
@@ -149,12 +174,35 @@ impl Feedback {
     ) -> Result<bool, FeedbackError> {
         let intended = age_of(envelopes, |e| matches!(e, Event::DeploymentIntended(_)));
         let age = intended.unwrap_or_default();
+        let outcome: Event = match self.find_deployment(target, id, age).await? {
+            Some(found) => {
+                let state = shown_state(&found.status).unwrap_or(wanted);
+                DeploymentConfirmed { deployment: found.id, state }.into()
+            }
+            None if id.is_none() && age.as_secs() < QUIET_SECONDS => return Ok(false),
+            None => {
+                let message = "the answer was lost, and the deployment never came".to_owned();
+                DeploymentRefused { class: None, message, state: Some(wanted) }.into()
+            }
+        };
+        self.tell(target.claimed, &target.stream, outcome).await?;
+        Ok(true)
+    }
+
+    /// The deployment as GitLab shows it: the one of this id, or one of ours that was made since
+    /// `age` ago.
+    async fn find_deployment(
+        &self,
+        target: &Target<'_>,
+        id: Option<u64>,
+        age: Duration,
+    ) -> Result<Option<aldis_gitlab::Deployment>, FeedbackError> {
         let deployments = self.gitlab.project(target.request.project.id).deployments();
         let listed = deployments.list(Some(&target.deploys.environment.name), PAGES).await?;
         let since = jiff::Timestamp::now().as_second()
             - i64::try_from(age.as_secs()).unwrap_or(0)
             - CLOCK_SKEW;
-        let found = listed.iter().find(|d| {
+        Ok(listed.into_iter().find(|d| {
             if let Some(id) = id {
                 d.id == id
             } else {
@@ -164,21 +212,12 @@ impl Feedback {
                     && d.sha == target.request.sha.as_str()
                     && d.ref_ == target.deploys.branch
             }
-        });
-        let outcome: Event = match found {
-            Some(found) => {
-                let state = shown_state(&found.status).unwrap_or(wanted);
-                DeploymentConfirmed { deployment: found.id, state }.into()
-            }
-            None if id.is_none() && age.as_secs() < QUIET_SECONDS => return Ok(false),
-            None => {
-                let message = "the answer was lost, and the deployment never came".to_owned();
-                DeploymentRefused { class: None, message }.into()
-            }
-        };
-        self.tell(target.claimed, &target.stream, outcome).await?;
-        Ok(true)
+        }))
     }
+}
+
+fn refused(class: RefusalClass, message: String, state: DeploymentState) -> Event {
+    DeploymentRefused { class: Some(class), message, state: Some(state) }.into()
 }
 
 fn status(state: DeploymentState) -> DeploymentStatus {

@@ -4,7 +4,7 @@ use aldis_gitlab_sim::{Fault, FaultKind, Route};
 use aldis_tests::{Setup, Story};
 
 /// A refusal that has nothing to do with what is asked, as by somebody else's change meanwhile.
-fn cannot_transition() -> FaultKind {
+pub(crate) fn cannot_transition() -> FaultKind {
     let text = "{\"message\":\"Cannot transition status via :run from :running\"}";
     FaultKind::Answer {
         status: 400,
@@ -216,21 +216,6 @@ async fn deployments_come_right_when_writes_fail_for_a_while() {
         assert!(ended, "after {name}:\n{page}");
     }
     story.finish_doubled(67).await;
-}
-
-#[tokio::test]
-async fn a_deployment_that_is_refused_stops_nothing_else() {
-    for status in [403, 404, 422] {
-        let story = Setup::USUAL.with(DEPLOYING).start().await;
-        story.sim.fault(Fault::on(Route::DeploymentCreate, FaultKind::status(status)).always());
-        story.push("A", "main", &[("code", "1")]);
-        story.settle().await;
-        assert!(story.shows("A", "aldis", "success"), "{status}: {}", story.statuses("A"));
-        assert_eq!(story.runs().await, "A web (tracked): passed");
-        let tried = story.sim.count(Route::DeploymentCreate);
-        assert!((1..=2).contains(&tried), "{status}: tried {tried} times");
-        story.finish().await;
-    }
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use aldis_gitlab_sim::{Fault, FaultKind, Route};
-use aldis_tests::Story;
+use aldis_domain::report::Outcome;
+use aldis_gitlab_sim::{Fault, FaultKind, Route, Scope};
+use aldis_tests::{Setup, Story};
+
+use crate::faults::cannot_transition;
 
 /// Answers that say no, whatever the reason.
 const NO: [u16; 4] = [400, 403, 404, 422];
@@ -90,4 +93,171 @@ async fn an_edit_that_is_answered_404_makes_no_second_comment() {
     assert_eq!(story.notes(mr)[0].id, comment, "it is the same comment all the time");
     assert_eq!(story.sim.count(Route::NoteCreate), 1);
     story.finish_doubled(82).await;
+}
+
+const DEPLOYING: &str = "\
+version: 1
+stacks:
+  web:
+    steps: [{ name: deploy, run: 'true' }]
+    environment: { name: production, tier: production, url: https://demo.example.org }
+";
+
+/// A project that deploys, where the story plays the only runner: it decides when a run ends.
+async fn deploying() -> Story {
+    let story = Setup::USUAL.with(DEPLOYING).start().await;
+    story.own_runner_stops().await;
+    story
+}
+
+/// Whether the Environments page shows each of the commits in this state.
+fn all_are(story: &Story, state: &str, names: &[String]) -> bool {
+    let page = story.environments();
+    names.iter().all(|name| page.contains(&format!("  {state} {name} main")))
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_refused_appears_when_gitlab_takes_it() {
+    let story = deploying().await;
+    let mut runs = Vec::new();
+    for status in NO {
+        story.sim.fault(Fault::on(Route::DeploymentCreate, FaultKind::status(status)));
+        story.push(&format!("A{status}"), "main", &[("code", &status.to_string())]);
+        runs.push(story.take_run().await.ticket);
+        story.settle_but_runs().await;
+        assert!(!story.sim.faults_left(), "{status}: the fault was never met");
+    }
+    // Nothing new comes: that it was refused is reason enough to try again.
+    let names = NO.map(|status| format!("A{status}"));
+    story.until_seen("all are shown", |s| all_are(s, "running", &names)).await;
+    for run in runs {
+        story.end_run(&run, Outcome::Passed).await.unwrap();
+    }
+    story.settle().await;
+    assert!(all_are(&story, "success", &names), "{}", story.environments());
+    assert_eq!(story.sim.count(Route::DeploymentCreate), 2 * NO.len());
+    story.finish_doubled(83).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_deployment_that_is_refused_is_told_later() {
+    let story = deploying().await;
+    let mut kinds = NO.map(|status| (status.to_string(), FaultKind::status(status))).to_vec();
+    kinds.push(("stuck".to_owned(), cannot_transition()));
+    let names: Vec<String> = kinds.iter().map(|(name, _)| name.clone()).collect();
+    for (name, kind) in kinds {
+        story.push(&name, "main", &[("code", &name)]);
+        let run = story.take_run().await.ticket;
+        story.settle_but_runs().await;
+        story.sim.fault(Fault::on(Route::DeploymentUpdate, kind));
+        story.end_run(&run, Outcome::Failed).await.unwrap();
+        story.settle().await;
+        assert!(!story.sim.faults_left(), "{name}: the fault was never met");
+    }
+    story.until_seen("all have ended", |s| all_are(s, "failed", &names)).await;
+    assert_eq!(story.sim.count(Route::DeploymentUpdate), 2 * names.len());
+    story.finish_doubled(84).await;
+}
+
+#[tokio::test]
+async fn an_end_that_somebody_else_gave_a_deployment_is_taken_as_it_is() {
+    let story = deploying().await;
+    story.push("A", "main", &[("code", "1")]);
+    let run = story.take_run().await.ticket;
+    story.settle_but_runs().await;
+    let token = story.sim.create_token(story.alice, &[Scope::Api], None).unwrap();
+    let deployments =
+        format!("{}/api/v4/projects/{}/deployments", story.sim.url(), story.project.0);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let listed = client.get(&deployments).header("private-token", &token).send().await.unwrap();
+    let listed: serde_json::Value = serde_json::from_slice(&listed.bytes().await.unwrap()).unwrap();
+    let ended = client
+        .put(format!("{deployments}/{}", listed[0]["id"]))
+        .header("private-token", &token)
+        .header("content-type", "application/json")
+        .body(r#"{"status":"success"}"#);
+    assert_eq!(ended.send().await.unwrap().status().as_u16(), 200);
+    story.end_run(&run, Outcome::Passed).await.unwrap();
+    story.settle().await;
+    // GitLab does not go from success to success, so the list was read.
+    let refused = story.sim.writes().into_iter().filter(|call| !(200..300).contains(&call.status));
+    assert_eq!(refused.map(|call| call.route).collect::<Vec<_>>(), [Route::DeploymentUpdate]);
+    assert!(all_are(&story, "success", &["A".to_owned()]), "{}", story.environments());
+    story.finish_doubled(88).await;
+}
+
+#[tokio::test]
+async fn news_of_a_deployment_do_not_wait_for_what_was_refused() {
+    let story = deploying().await;
+    story.push("A", "main", &[("code", "1")]);
+    let run = story.take_run().await.ticket;
+    story.settle_but_runs().await;
+    story.runner_vanishes(&run).await;
+    story.sim.fault(Fault::on(Route::DeploymentUpdate, FaultKind::status(403)));
+    story.no_run_is_left().await;
+    story.settle().await;
+    assert!(!story.sim.faults_left());
+    insta::assert_snapshot!(story.environments(), @"
+    production (production) https://demo.example.org
+      running A main
+    ");
+    story.end_run(&run, Outcome::Passed).await.unwrap();
+    story.settle().await;
+    insta::assert_snapshot!(story.timeline_of("deployment production"), @"
+    group/demo deployment production A main: running
+    group/demo deployment production A main: success
+    ");
+    story.finish_doubled(85).await;
+}
+
+#[tokio::test]
+async fn an_environment_that_is_refused_is_made_before_its_deployment() {
+    for status in NO {
+        let story = deploying().await;
+        story.sim.fault(Fault::on(Route::EnvironmentCreate, FaultKind::status(status)));
+        story.push("A", "main", &[("code", "1")]);
+        let run = story.take_run().await.ticket;
+        story.settle_but_runs().await;
+        assert!(!story.sim.faults_left(), "{status}: the fault was never met");
+        assert_eq!(story.environments(), "", "{status}: made without tier and address");
+        story.end_run(&run, Outcome::Passed).await.unwrap();
+        story.settle().await;
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(story.environments(), @"
+            production (production) https://demo.example.org
+              success A main
+            ");
+        }
+        story.finish_doubled(86).await;
+    }
+}
+
+/// A deployment while one of its writes is forbidden, and then no longer.
+async fn goes_on_without(route: Route) {
+    let story = deploying().await;
+    story.sim.fault(Fault::on(route, FaultKind::status(403)).always());
+    story.push("A", "main", &[("code", "1")]);
+    let run = story.take_run().await.ticket;
+    story.settle_but_runs().await;
+    story.end_run(&run, Outcome::Passed).await.unwrap();
+    story.settle().await;
+    let statuses = story.statuses("A");
+    assert!(story.shows("A", "aldis", "success"), "{route:?}: {statuses}");
+    assert!(story.shows("A", "aldis/web", "success"), "{route:?}: {statuses}");
+    // Once while it ran, if that was refused, and once for its end.
+    let tried = story.sim.count(route);
+    assert!((1..=2).contains(&tried), "{route:?}: tried {tried} times");
+    story.sim.clear_faults();
+    let names = ["A".to_owned()];
+    story.until_seen("the deployment has ended", |s| all_are(s, "success", &names)).await;
+    story.finish_doubled(87).await;
+}
+
+#[tokio::test]
+async fn what_is_refused_around_a_deployment_stops_nothing_else() {
+    tokio::join!(
+        goes_on_without(Route::EnvironmentCreate),
+        goes_on_without(Route::DeploymentCreate),
+        goes_on_without(Route::DeploymentUpdate),
+    );
 }

@@ -219,10 +219,13 @@ pub struct DeploymentConfirmed {
     pub state: DeploymentState,
 }
 
-/// The deployment was not written.
+/// The deployment, or the environment for it, was not written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentRefused {
     /// `None`: not done, may be tried again.
     pub class: Option<RefusalClass>,
     pub message: String,
+    /// What the deployment should have shown. `None`: as intended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<DeploymentState>,
 }
