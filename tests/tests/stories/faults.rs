@@ -232,6 +232,24 @@ async fn an_environment_that_exists_is_taken_as_it_is() {
     story.finish_doubled(68).await;
 }
 
+#[tokio::test]
+async fn environments_come_right_when_their_making_fails_for_a_while() {
+    for (name, kind) in passing() {
+        let story = Setup::USUAL.with(DEPLOYING).start().await;
+        story.sim.fault(Fault::on(Route::EnvironmentCreate, kind));
+        story.push("A", "main", &[("code", "1")]);
+        story.settle().await;
+        assert!(!story.sim.faults_left(), "{name}: the fault was never met");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(story.environments(), @"
+            production (production) https://demo.example.org
+              success A main
+            ");
+        }
+        story.finish().await;
+    }
+}
+
 /// Creations of unknown outcome are repeated only when they cannot land any more; all waits of
 /// this story overlap.
 #[tokio::test]

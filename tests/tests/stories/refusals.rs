@@ -187,7 +187,7 @@ async fn an_end_that_somebody_else_gave_a_deployment_is_taken_as_it_is() {
 }
 
 #[tokio::test]
-async fn news_of_a_deployment_do_not_wait_for_what_was_refused() {
+async fn news_of_a_deployment_does_not_wait_for_what_was_refused() {
     let story = deploying().await;
     story.push("A", "main", &[("code", "1")]);
     let run = story.take_run().await.ticket;
