@@ -164,6 +164,16 @@ impl Simulator {
         self.lock().add_hook(project, url, secret, triggers, true)
     }
 
+    /// Gives a hook another secret; what has not been sent yet is sent with it.
+    pub fn set_hook_secret(&self, hook: HookId, secret: Secret) -> Result<(), SimError> {
+        self.lock().set_hook_secret(hook, secret)
+    }
+
+    /// Has the clock by which deliveries are dated go wrong: ahead by so many seconds, or behind.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.lock().clock_ahead = seconds;
+    }
+
     /// Removes a hook; what it has not been sent yet is dropped.
     pub fn remove_hook(&self, hook: HookId) -> Result<(), SimError> {
         let removed = self.lock().hooks.remove(&hook);

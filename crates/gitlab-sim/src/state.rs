@@ -61,6 +61,8 @@ pub(crate) struct State {
     /// Deliveries to send, in order; one id may stand here twice.
     pub(crate) outgoing: std::collections::VecDeque<DeliveryId>,
     pub(crate) sending: usize,
+    /// Seconds by which deliveries are dated too late.
+    pub(crate) clock_ahead: i64,
     pub(crate) holding: bool,
     /// Requests whose effect a fault has put off.
     pub(crate) landing: usize,
@@ -95,6 +97,7 @@ impl State {
             deliveries: BTreeMap::new(),
             outgoing: std::collections::VecDeque::new(),
             sending: 0,
+            clock_ahead: 0,
             holding: false,
             landing: 0,
             faults: Faults::default(),

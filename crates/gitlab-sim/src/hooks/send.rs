@@ -20,8 +20,13 @@ pub(crate) async fn run(state: Arc<Mutex<State>>, client: reqwest::Client) {
         let next = lock(&state).next_delivery();
         match next {
             Some((delivery, hook)) => {
-                let instance = lock(&state).url.clone();
-                let attempt = post(&client, &instance, &delivery, &hook).await;
+                let (instance, ahead) = {
+                    let state = lock(&state);
+                    (state.url.clone(), state.clock_ahead)
+                };
+                let now = Timestamp::now().as_second() + ahead;
+                let headers = headers(&instance, &delivery, &hook, now);
+                let attempt = post(&client, headers, &delivery, &hook).await;
                 lock(&state).delivered(delivery.id, attempt);
             }
             None => {
@@ -40,13 +45,12 @@ pub(crate) fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 
 async fn post(
     client: &reqwest::Client,
-    instance: &str,
+    headers: Vec<(&'static str, String)>,
     delivery: &Delivery,
     hook: &Hook,
 ) -> Attempt {
     let at = Timestamp::now();
     let began = Instant::now();
-    let headers = headers(instance, delivery, hook, at.as_second());
     let mut request = client.post(&hook.url).body(delivery.body.clone());
     for (name, value) in &headers {
         request = request.header(*name, value);

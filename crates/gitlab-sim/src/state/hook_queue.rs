@@ -21,10 +21,7 @@ impl State {
         group_level: bool,
     ) -> Result<HookId, SimError> {
         self.project(project)?;
-        if secret.signing().is_some_and(|token| crate::hooks::decode_key(token).is_none()) {
-            let text = "a signing token is whsec_ and the base64 of 32 bytes";
-            return Err(SimError::refused(text));
-        }
+        check_secret(&secret)?;
         let web = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !web {
             return Err(SimError::refused("Invalid url given"));
@@ -41,6 +38,13 @@ impl State {
         };
         self.hooks.insert(id, hook);
         Ok(id)
+    }
+
+    pub(crate) fn set_hook_secret(&mut self, id: HookId, secret: Secret) -> Result<(), SimError> {
+        check_secret(&secret)?;
+        let hook = self.hooks.get_mut(&id);
+        hook.ok_or_else(|| SimError::unknown(format!("hook {id}")))?.secret = secret;
+        Ok(())
     }
 
     /// Makes one delivery for every hook that wants this event. The body is made only then.
@@ -168,6 +172,14 @@ impl State {
         }
         self.touch();
     }
+}
+
+fn check_secret(secret: &Secret) -> Result<(), SimError> {
+    if secret.signing().is_some_and(|token| crate::hooks::decode_key(token).is_none()) {
+        let text = "a signing token is whsec_ and the base64 of 32 bytes";
+        return Err(SimError::refused(text));
+    }
+    Ok(())
 }
 
 /// Draws from the ids until none is left; the same seed draws the same way.

@@ -125,6 +125,27 @@ async fn a_redelivery_keeps_the_key() {
 }
 
 #[tokio::test]
+async fn a_hook_can_get_another_secret_and_a_wrong_date() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let old = Secret::Token("old".to_owned());
+    let hook = world.sim.add_hook(world.project, &receiver.url, old, &[Trigger::TagPush]).unwrap();
+    world.alice().create_tag(world.project, "v1", "main", None).unwrap();
+    world.sim.deliveries_idle().await;
+    world.sim.set_hook_secret(hook, Secret::Token("new".to_owned())).unwrap();
+    world.sim.set_clock_ahead(-1_000_000);
+    world.sim.redeliver(world.sim.deliveries()[0].id).unwrap();
+    world.sim.deliveries_idle().await;
+    let seen = receiver.seen();
+    let tokens = seen.iter().map(|(headers, _)| header(headers, "x-gitlab-token"));
+    assert_eq!(tokens.collect::<Vec<_>>(), ["old", "new"]);
+    let dates = seen.iter().map(|(headers, _)| header(headers, "webhook-timestamp"));
+    let dates: Vec<i64> = dates.map(|date| date.parse().unwrap()).collect();
+    assert!((999_000..=1_000_000).contains(&(dates[0] - dates[1])), "{dates:?}");
+    assert!(world.sim.set_hook_secret(hook, Secret::Signing("whsec_short".to_owned())).is_err());
+}
+
+#[tokio::test]
 async fn held_deliveries_leave_in_the_order_a_test_wants() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
