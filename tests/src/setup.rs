@@ -33,6 +33,18 @@ pub enum Hooks {
     Both,
 }
 
+impl Hooks {
+    /// The secret that the bot knows.
+    pub fn secret(self) -> Secret {
+        let (token, signing) = (HOOK_SECRET.to_owned(), SIGNING_TOKEN.to_owned());
+        match self {
+            Self::Token => Secret::Token(token),
+            Self::Signing => Secret::Signing(signing),
+            Self::Both => Secret::Both { token, signing },
+        }
+    }
+}
+
 /// What differs from the usual beginning.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -131,12 +143,7 @@ impl Story {
 
     fn add_hook(&self, project: ProjectId, group: bool) {
         let url = format!("{}/api/webhooks/gitlab", self.bot.base_url);
-        let (token, signing) = (HOOK_SECRET.to_owned(), SIGNING_TOKEN.to_owned());
-        let secret = match self.setup.hooks {
-            Hooks::Token => Secret::Token(token),
-            Hooks::Signing => Secret::Signing(signing),
-            Hooks::Both => Secret::Both { token, signing },
-        };
+        let secret = self.setup.hooks.secret();
         let added = if group {
             self.sim.add_group_hook(project, &url, secret, Trigger::ALL)
         } else {

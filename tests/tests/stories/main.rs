@@ -26,3 +26,5 @@ mod pushes;
 mod refusals;
 #[cfg(test)]
 mod repeats;
+#[cfg(test)]
+mod signatures;
