@@ -223,6 +223,10 @@ async fn relay(store: Store, bus: Bus, mut leave: Leave) {
     }
 }
 
+/// How long events gather before the pages' lists take them in. A delivery comes to a dozen events
+/// within a moment; one step for all of them leaves the writer and the processor to the statuses.
+const GATHER: Duration = Duration::from_millis(100);
+
 fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<()>) {
     let projector = Projector::new(store.clone());
     let (listener, mut positions, bus) = (bus.listen(Topic::Log), store.subscribe(), bus.clone());
@@ -233,6 +237,11 @@ fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<
                 changed = positions.changed() => if changed.is_err() { return },
                 () = told.wait() => return,
             }
+            tokio::select! {
+                () = tokio::time::sleep(GATHER) => {}
+                () = told.wait() => return,
+            }
+            positions.mark_unchanged();
             bus.hint(Topic::Log);
         }
     });
