@@ -147,13 +147,16 @@ impl Story {
     }
 
     async fn documents(&self, projection: &str) -> BTreeMap<String, String> {
-        let mut scopes = BTreeSet::from(["one".to_owned(), "all".to_owned()]);
+        let mut scopes = BTreeSet::from(["all".to_owned()]);
         scopes.extend(self.changes().await.iter().map(|change| change.project().to_string()));
-        let mut found = BTreeMap::new();
+        let store = &self.bot.store;
+        let kept = store.documents(projection, "", ALL).await.expect("the documents");
+        let mut found: BTreeMap<_, _> = kept.into_iter().map(|d| (d.key, d.body)).collect();
         for scope in scopes {
-            let page = self.bot.store.documents(projection, &scope, None, ALL).await;
-            let page = page.expect("a list of documents");
-            found.extend(page.into_iter().map(|d| (format!("{scope} {}", d.key), d.body)));
+            let listed = store.entries(projection, &scope, None, ALL).await.expect("a list");
+            found.extend(
+                listed.into_iter().map(|e| (format!("{scope} {} {}", e.sort_key, e.key), e.body)),
+            );
         }
         found
     }

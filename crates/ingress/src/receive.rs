@@ -13,7 +13,7 @@ use aldis_domain::id::ProjectKey;
 use aldis_domain::stream;
 use aldis_domain::trigger::Trigger;
 use aldis_gitlab::hook::{self, Headers, Method, Verified};
-use aldis_store::{Answer, Append, Expected, Meta, NewEvent, Payload, StoreError, sha256};
+use aldis_store::{Answer, Append, Expected, Meta, NewEvent, StoreError, sha256};
 use bytes::Bytes;
 
 use crate::body::{Body, read};
@@ -118,9 +118,8 @@ impl Ingress {
         };
         let name = stream::delivery(SHARED, &key.unwrap_or_else(|| new.id.to_string()));
         let proof = self.first_proof(named, verified).await?;
-        let payload = Payload { digest, bytes: lz4_flex::compress_prepend_size(body) };
-        let append = Append { payload: Some(payload), ..append_for(&name, new, proof) };
-        match inner.store.append(append).await? {
+        let new = new.with_payload(lz4_flex::compress_prepend_size(body));
+        match inner.store.append(append_for(&name, new, proof)).await? {
             Answer::Conflict { stream, .. } if stream == name => Ok(Received::Seen(name)),
             Answer::Conflict { .. } | Answer::FencedOff => Err(StoreError::Contended(name)),
             Answer::Appended { .. } | Answer::Seen => {

@@ -26,15 +26,6 @@ pub struct StreamWrite {
     pub events: Vec<NewEvent>,
 }
 
-/// A raw webhook body, kept outside the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// SHA-256 of the body before compression.
-    pub digest: [u8; 32],
-    /// lz4.
-    pub bytes: Vec<u8>,
-}
-
 /// A call to GitLab, for the audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiCall {
@@ -77,7 +68,6 @@ pub struct Append {
     pub touches: Vec<WorkTouch>,
     /// Work that is over: the rows are deleted, whoever leases them.
     pub finished: Vec<WorkKey>,
-    pub payload: Option<Payload>,
     pub calls: Vec<ApiCall>,
     /// Inserted, or changed if they are known.
     pub people: Vec<Person>,

@@ -1,28 +1,34 @@
-//! Documents: what projections make of the log for pages and APIs.
+//! Documents and lists: what projections make of the log for pages and APIs.
 
 use crate::envelope::Position;
 
-/// A read model's entry.
+/// A read model's document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     pub key: String,
-    /// What a list is made of; one projection may keep several kinds of lists apart with it.
-    pub scope: String,
-    /// Lists run downwards.
-    pub sort_key: i64,
     /// JSON.
     pub body: String,
     /// Of the event that was folded in last.
     pub position: Position,
 }
 
-/// A change of a read model.
+/// What stands in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DocumentWrite {
-    /// Inserts, or replaces the one with the same key.
-    Put(Document),
-    /// Deletes by key.
-    Delete(String),
+pub struct Entry {
+    /// The list; one projection may keep several.
+    pub scope: String,
+    /// Lists run downwards. It never changes: under another one the entry would stand twice.
+    pub sort_key: i64,
+    pub key: String,
+    /// JSON.
+    pub body: String,
+}
+
+/// What a step of a projection inserts, or puts in the place of what has the same key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Writes {
+    pub documents: Vec<Document>,
+    pub entries: Vec<Entry>,
 }
 
 /// How far a projection has come.

@@ -14,6 +14,9 @@ pub struct NewEvent {
     /// Version 7, made once per event: an append that is tried again carries the same ids.
     pub id: Uuid,
     pub event: Event,
+    /// The raw webhook body that the event tells of, lz4. It is kept outside the chain, under the
+    /// event's position.
+    pub payload: Option<Vec<u8>>,
 }
 
 /// Why and by whom events were appended. One for all events of an append.
@@ -56,7 +59,13 @@ pub struct Envelope {
 impl NewEvent {
     /// `event` with an id of its own.
     pub fn new(event: impl Into<Event>) -> Self {
-        Self { id: Uuid::now_v7(), event: event.into() }
+        Self { id: Uuid::now_v7(), event: event.into(), payload: None }
+    }
+
+    /// Keeps a webhook body (lz4) beside the event.
+    #[must_use]
+    pub fn with_payload(self, bytes: Vec<u8>) -> Self {
+        Self { payload: Some(bytes), ..self }
     }
 }
 

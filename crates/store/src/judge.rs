@@ -7,7 +7,7 @@ use aldis_domain::event::Event;
 use uuid::Uuid;
 
 use crate::append::{Answer, Append, Expected, StreamWrite};
-use crate::envelope::{Envelope, Head};
+use crate::envelope::{Envelope, Head, Position};
 use crate::work::{Fence, WorkKey, WorkTouch};
 
 /// What the database says, read inside the transaction that writes.
@@ -66,14 +66,16 @@ pub(crate) struct Judgement {
     /// Of all streams that get events.
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) events: Vec<Envelope>,
+    /// Bodies, each with the position of its event.
+    pub(crate) payloads: Vec<(Position, Vec<u8>)>,
     pub(crate) work: BTreeMap<WorkKey, WorkChange>,
 }
 
 impl Judgement {
     /// Begins at `head`. `recorded_at` is not earlier than that of the last event.
     pub(crate) fn new(facts: Facts, head: Head, lease_now: i64, recorded_at: i64) -> Self {
-        let (versions, events, work) = Default::default();
-        Self { facts, lease_now, recorded_at, head, versions, events, work }
+        let (versions, events, payloads, work) = Default::default();
+        Self { facts, lease_now, recorded_at, head, versions, events, payloads, work }
     }
 
     /// Takes the append in, or says why not. A refusal leaves no trace.
@@ -145,6 +147,8 @@ impl Judgement {
             envelope.hash = envelope.computed_hash();
             self.head = Head { position: envelope.position, hash: envelope.hash };
             self.events.push(envelope);
+            let payload = new.payload.iter().cloned();
+            self.payloads.extend(payload.map(|bytes| (self.head.position, bytes)));
         }
         if !write.events.is_empty() {
             self.versions.insert(write.stream.clone(), version);

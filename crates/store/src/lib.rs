@@ -21,10 +21,10 @@ mod store;
 pub mod unit;
 mod work;
 
-pub use append::{Answer, ApiCall, Append, Expected, Payload, Person, StreamWrite};
+pub use append::{Answer, ApiCall, Append, Expected, Person, StreamWrite};
 pub use clock::Clock;
 pub use digest::{sha256, sha256_hex};
-pub use document::{Checkpoint, Document, DocumentWrite};
+pub use document::{Checkpoint, Document, Entry, Writes};
 pub use envelope::{Breach, Envelope, Head, Meta, NewEvent, Position, Verified};
 pub use error::StoreError;
 pub use failpoint::Failpoint;

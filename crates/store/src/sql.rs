@@ -53,16 +53,18 @@ pub(crate) const CHECKPOINT_MOVE: &str = "UPDATE checkpoints SET version = $2, p
      hash = $4 WHERE name = $1 AND version = $5 AND position = $6 AND hash = $7";
 pub(crate) const CHECKPOINT_DROP: &str = "DELETE FROM checkpoints WHERE name = $1";
 pub(crate) const DOCUMENTS_DROP: &str = "DELETE FROM documents WHERE name = $1";
-pub(crate) const DOCUMENT_DELETE: &str = "DELETE FROM documents WHERE name = $1 AND key = $2";
-pub(crate) const DOCUMENT: &str = "SELECT key, scope, sort_key, body, position FROM documents \
-     WHERE name = $1 AND key = $2";
-pub(crate) const DOCUMENTS: &str = "SELECT key, scope, sort_key, body, position FROM documents \
+pub(crate) const ENTRIES_DROP: &str = "DELETE FROM entries WHERE name = $1";
+pub(crate) const DOCUMENT: &str =
+    "SELECT key, body, position FROM documents WHERE name = $1 AND key = $2";
+pub(crate) const DOCUMENTS: &str =
+    "SELECT key, body, position FROM documents WHERE name = $1 AND key > $2 ORDER BY key LIMIT $3";
+pub(crate) const ENTRIES: &str = "SELECT scope, sort_key, key, body FROM entries \
      WHERE name = $1 AND scope = $2 ORDER BY sort_key DESC, key DESC LIMIT $3";
-pub(crate) const DOCUMENTS_AFTER: &str = "SELECT key, scope, sort_key, body, position \
-     FROM documents WHERE name = $1 AND scope = $2 AND (sort_key, key) < ($4, $5) \
+pub(crate) const ENTRIES_AFTER: &str = "SELECT scope, sort_key, key, body FROM entries \
+     WHERE name = $1 AND scope = $2 AND (sort_key, key) < ($4, $5) \
      ORDER BY sort_key DESC, key DESC LIMIT $3";
 
-pub(crate) const PAYLOAD: &str = "SELECT bytes FROM payloads WHERE sha256 = $1";
+pub(crate) const PAYLOAD: &str = "SELECT bytes FROM payloads WHERE position = $1";
 pub(crate) const LOG_AFTER: &str = "SELECT seq, step, bytes FROM log_chunks \
      WHERE run = $1 AND epoch = $2 AND seq > $3 ORDER BY seq LIMIT $4";
 pub(crate) const CALLS: &str = "SELECT at, instance, token, method, path, status, millis, \
@@ -90,15 +92,11 @@ pub(crate) struct Insert {
 const CHUNKS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
 impl Insert {
+    /// The marks have no numbers: the driver would look up the name of each, one after the other.
     fn new(head: &str, columns: usize, tail: &str) -> Self {
-        let row = |index: usize| {
-            let first = index * columns + 1;
-            let marks: Vec<_> = (first..first + columns).map(|n| format!("${n}")).collect();
-            format!("({})", marks.join(", "))
-        };
+        let row = format!("({})", vec!["?"; columns].join(", "));
         let texts = CHUNKS.map(|rows| {
-            let rows: Vec<_> = (0..rows).map(row).collect();
-            format!("INSERT INTO {head} VALUES {} {tail}", rows.join(", "))
+            format!("INSERT INTO {head} VALUES {} {tail}", vec![row.as_str(); rows].join(", "))
         });
         Self { texts }
     }
@@ -136,16 +134,17 @@ inserts! {
     RESETS = 7, "work (kind, key, class, due_at, revision, lease_epoch, attempts)",
         "ON CONFLICT (kind, key) DO UPDATE SET revision = work.revision + 1, \
         class = excluded.class, due_at = excluded.due_at, attempts = 0";
-    PAYLOADS = 3, "payloads (sha256, bytes, received_at)", "ON CONFLICT (sha256) DO NOTHING";
+    PAYLOADS = 3, "payloads (position, bytes, received_at)", "";
     CALL_ROWS = 9, "api_calls (at, instance, token, method, path, status, millis, request_id, \
         cause)", "";
     PEOPLE = 4, "people (instance, id, name, avatar)", "ON CONFLICT (instance, id) \
         DO UPDATE SET name = excluded.name, avatar = excluded.avatar";
     LOG_CHUNKS = 6, "log_chunks (run, epoch, seq, step, bytes, at)",
         "ON CONFLICT (run, epoch, seq) DO NOTHING";
-    DOCUMENT_ROWS = 6, "documents (name, key, scope, sort_key, body, position)",
-        "ON CONFLICT (name, key) DO UPDATE SET scope = excluded.scope, \
-        sort_key = excluded.sort_key, body = excluded.body, position = excluded.position";
+    DOCUMENT_ROWS = 4, "documents (name, key, body, position)",
+        "ON CONFLICT (name, key) DO UPDATE SET body = excluded.body, position = excluded.position";
+    ENTRY_ROWS = 5, "entries (name, scope, sort_key, key, body)",
+        "ON CONFLICT (name, scope, sort_key, key) DO UPDATE SET body = excluded.body";
 }
 
 /// What only SQLite takes.

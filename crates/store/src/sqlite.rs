@@ -195,6 +195,8 @@ fn migrator() -> Migrator {
         numbered!(3, "views"),
         numbered!(4, "beside_the_log"),
         numbered!(5, "versions_from_events"),
+        numbered!(6, "payloads_by_position"),
+        numbered!(7, "lists_beside_documents"),
     ])
 }
 

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::append::{Answer, ApiCall, Append, Person};
-use crate::document::{Checkpoint, Document, DocumentWrite};
+use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::envelope::{Envelope, Head, Position, Verified};
 use crate::error::StoreError;
 use crate::run_log::LogChunk;
@@ -166,19 +166,19 @@ impl Store {
         engine!(self, e => e.checkpoint(projection).await)
     }
 
-    /// Writes documents and moves the checkpoint from `expected` to `next`. False: somebody else
+    /// Writes documents and entries, and moves the checkpoint from `expected` to `next`. False: somebody else
     /// has moved it, and nothing was written.
     pub async fn step(
         &self,
         projection: &str,
         expected: Option<Checkpoint>,
         next: Checkpoint,
-        writes: Vec<DocumentWrite>,
+        writes: Writes,
     ) -> Result<bool> {
         engine!(self, e => e.step(projection, expected, next, writes).await)
     }
 
-    /// Deletes a projection's documents and its checkpoint.
+    /// Deletes a projection's documents, its entries and its checkpoint.
     pub async fn drop_projection(&self, projection: &str) -> Result<()> {
         engine!(self, e => e.drop_projection(projection).await)
     }
@@ -188,24 +188,34 @@ impl Store {
         engine!(self, e => e.document(projection, key).await)
     }
 
-    /// At most `limit` documents of a scope, highest sort key first. The next page begins after
-    /// the (sort key, key) of this page's last one.
+    /// At most `limit` documents after the key `after`, by key.
     pub async fn documents(
+        &self,
+        projection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>> {
+        engine!(self, e => e.documents(projection, after, limit).await)
+    }
+
+    /// At most `limit` entries of a list, highest sort key first. The next page begins after the
+    /// (sort key, key) of this page's last one.
+    pub async fn entries(
         &self,
         projection: &str,
         scope: &str,
         after: Option<(i64, &str)>,
         limit: usize,
-    ) -> Result<Vec<Document>> {
-        engine!(self, e => e.documents(projection, scope, after, limit).await)
+    ) -> Result<Vec<Entry>> {
+        engine!(self, e => e.entries(projection, scope, after, limit).await)
     }
 }
 
 /// What stands beside the log.
 impl Store {
-    /// A webhook body, compressed as it was put.
-    pub async fn payload(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>> {
-        engine!(self, e => e.payload(digest).await)
+    /// The webhook body of the event at `position`, compressed as it was put.
+    pub async fn payload(&self, position: Position) -> Result<Option<Vec<u8>>> {
+        engine!(self, e => e.payload(position).await)
     }
 
     /// Deletes webhook bodies older than `age`; returns how many.

@@ -8,7 +8,7 @@ use aldis_domain::event::{Event, EventError};
 use aldis_domain::fold::Fold;
 use aldis_domain::touch::touches;
 
-use crate::append::{Answer, ApiCall, Append, Expected, Payload, Person, StreamWrite};
+use crate::append::{Answer, ApiCall, Append, Expected, Person, StreamWrite};
 use crate::envelope::{Envelope, Meta, NewEvent};
 use crate::error::StoreError;
 use crate::store::Store;
@@ -188,11 +188,6 @@ impl Unit {
         self.append.finished.push(key);
     }
 
-    /// Keeps a webhook body.
-    pub fn payload(&mut self, payload: Payload) {
-        self.append.payload = Some(payload);
-    }
-
     /// Keeps an audit row.
     pub fn call(&mut self, call: ApiCall) {
         self.append.calls.push(call);
@@ -220,7 +215,6 @@ impl Unit {
         let changes = append.writes.iter().any(|write| !write.events.is_empty())
             || !append.touches.is_empty()
             || !append.finished.is_empty()
-            || append.payload.is_some()
             || !append.calls.is_empty()
             || !append.people.is_empty();
         changes.then_some(append)

@@ -7,8 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aldis_domain::event::Event;
+use aldis_domain::event::delivery::DeliveryQuarantined;
 use aldis_domain::event::run::RunReleased;
-use aldis_store::{Append, Breach, Expected, Meta, NewEvent, Settings, Store, StoreError};
+use aldis_store::{
+    Append, Breach, Checkpoint, Expected, Meta, NewEvent, Settings, Store, StoreError, Writes,
+};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -154,6 +157,49 @@ async fn a_newer_database_is_refused_and_an_older_one_not_read() {
     sqlx::query(older).execute(&mut db).await.unwrap();
     let refused = Store::open_read_only(&settings).await.unwrap_err();
     assert!(matches!(refused, StoreError::Older));
+}
+
+/// Bodies were once kept under their digests, and lists among the documents.
+#[tokio::test]
+async fn an_older_database_keeps_its_bodies_and_forgets_its_documents() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::in_dir(dir.path());
+    let store = Store::open(&settings).await.unwrap();
+    fill(&store, 1).await;
+    for key in ["a", "b"] {
+        let received: DeliveryQuarantined = serde_json::from_value(serde_json::json!({
+            "hook": "shared", "event": "Push Hook", "verified": "token", "bytes": 2,
+            "payload": "ab".repeat(32), "problem": "none",
+        }))
+        .unwrap();
+        let append = Append::new(Meta::from_source("test"));
+        let name = format!("delivery-shared-{key}");
+        let event = NewEvent::new(Event::from(received));
+        store.append(append.write(&name, Expected::NoStream, vec![event])).await.unwrap();
+    }
+    let at = Checkpoint { version: 1, position: 3, hash: [0; 32] };
+    assert!(store.step("runs", None, at, Writes::default()).await.unwrap());
+    store.close().await;
+    let mut db = raw(dir.path()).await;
+    for older in [
+        "DELETE FROM _sqlx_migrations WHERE version > 5",
+        "DROP TABLE entries",
+        "DROP TABLE payloads",
+        "CREATE TABLE payloads (sha256 BLOB PRIMARY KEY, bytes BLOB, received_at INTEGER) STRICT",
+        "INSERT INTO payloads VALUES (unhex(replace(hex(zeroblob(32)), '00', 'ab')), x'0102', 7)",
+    ] {
+        sqlx::query(older).execute(&mut db).await.unwrap();
+    }
+    db.close().await.unwrap();
+
+    let store = Store::open(&settings).await.unwrap();
+    assert_eq!(store.payload(1).await.unwrap(), None);
+    for position in [2, 3] {
+        assert_eq!(store.payload(position).await.unwrap(), Some(vec![1, 2]), "{position}");
+    }
+    assert_eq!(store.checkpoint("runs").await.unwrap(), None);
+    assert!(store.entries("runs", "all", None, 9).await.unwrap().is_empty());
+    assert_eq!(store.verify(|_| ()).await.unwrap().events, 3);
 }
 
 fn files_hold(dir: &TempDir, text: &str) -> bool {

@@ -16,8 +16,8 @@ use aldis_store::{Checkpoint, Position, Store, StoreError};
 use changes::Changes;
 use deliveries::Deliveries;
 pub(crate) use fold::Projection;
-use fold::{Batch, concerns, one_key};
-pub(crate) use look::{document, entry, of_stream};
+use fold::{Batch, concerns};
+pub(crate) use look::{document, of_event, of_stream};
 use projects::Projects;
 use runs::Runs;
 
@@ -25,7 +25,7 @@ use runs::Runs;
 pub const PROJECTIONS: [&str; 4] = [Projects::NAME, Deliveries::NAME, Runs::NAME, Changes::NAME];
 
 /// Events that one live step takes in: few, as deliveries wait for the store while it is written.
-const STEP: usize = 100;
+const STEP: usize = 250;
 /// Events that one step of a rebuild takes in: fewer commits, more of it in memory.
 const STRIDE: usize = 5_000;
 
@@ -85,7 +85,7 @@ impl Projector {
     }
 }
 
-/// Folds the next events, at most 100, into the documents of `projection`.
+/// Folds the next events, at most 250, into the documents of `projection`.
 pub async fn step(store: &Store, projection: &str) -> Result<Step, ProjectionError> {
     match projection {
         Projects::NAME => advance(store, &mut Batch::<Projects>::default(), STEP).await,
@@ -156,10 +156,7 @@ async fn advance<P: Projection>(
     let Some(last) = events.last() else { return Ok(Step::Idle) };
     let next = Checkpoint { version: P::VERSION, position: last.position, hash: last.hash };
     let concerns = concerns::<P>(events);
-    for key in batch.missing(&concerns) {
-        let document = store.document(P::NAME, &one_key(&key)).await?;
-        batch.remember(key, document)?;
-    }
+    batch.gather(store, &concerns, checkpoint.map_or(0, |at| at.position)).await?;
     for concern in &concerns {
         batch.fold(concern);
     }

@@ -109,12 +109,12 @@ impl Endpoint {
         .collect()
     }
 
-    /// The kept body of this digest (hex).
-    pub(crate) async fn payload(&self, hex: &str) -> Vec<u8> {
-        let digit = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
-        let digest: [u8; 32] = std::array::from_fn(digit);
-        let kept = self.store.payload(&digest).await.unwrap().unwrap();
-        lz4_flex::decompress_size_prepended(&kept).unwrap()
+    /// The body that is kept with the first event. `digest` (hex) is the event's word for it.
+    pub(crate) async fn payload(&self, digest: &str) -> Vec<u8> {
+        let kept = self.store.payload(1).await.unwrap().unwrap();
+        let body = lz4_flex::decompress_size_prepended(&kept).unwrap();
+        assert_eq!(aldis_store::sha256_hex(&body), digest);
+        body
     }
 
     /// Ends the server and the store; what is on disk stays.

@@ -11,6 +11,7 @@ use super::read::{signed, small, unsigned};
 use super::writer::{Now, Write, insert, insert_calls};
 use super::{Result, Sqlite};
 use crate::append::{ApiCall, Person};
+use crate::envelope::Position;
 use crate::error::StoreError;
 use crate::run_log::LogChunk;
 use crate::secret::Sealed;
@@ -26,8 +27,8 @@ impl Sqlite {
         self.writer()?.append(append).await
     }
 
-    pub(crate) async fn payload(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>> {
-        let row = query(sql::PAYLOAD).bind(&digest[..]).fetch_optional(&self.readers).await?;
+    pub(crate) async fn payload(&self, position: Position) -> Result<Option<Vec<u8>>> {
+        let row = query(sql::PAYLOAD).bind(position).fetch_optional(&self.readers).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 

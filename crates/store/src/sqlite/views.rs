@@ -1,4 +1,4 @@
-//! Documents and checkpoints.
+//! Documents, lists and checkpoints.
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
@@ -6,7 +6,7 @@ use sqlx::{Row, query};
 use super::read::{digest, signed, small};
 use super::writer::{Now, Write, insert};
 use super::{Result, Sqlite};
-use crate::document::{Checkpoint, Document, DocumentWrite};
+use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::sql;
 
 impl Sqlite {
@@ -27,17 +27,10 @@ impl Sqlite {
         projection: &str,
         expected: Option<Checkpoint>,
         next: Checkpoint,
-        writes: Vec<DocumentWrite>,
+        writes: Writes,
     ) -> Result<bool> {
         let name = projection.to_owned();
-        let (mut puts, mut deletes) = (Vec::new(), Vec::new());
-        for write in writes {
-            match write {
-                DocumentWrite::Put(document) => puts.push(document),
-                DocumentWrite::Delete(key) => deletes.push(key),
-            }
-        }
-        self.writer()?.run(Step { name, expected, next, puts, deletes }).await
+        self.writer()?.run(Step { name, expected, next, writes }).await
     }
 
     pub(crate) async fn drop_projection(&self, projection: &str) -> Result<()> {
@@ -52,26 +45,40 @@ impl Sqlite {
     pub(crate) async fn documents(
         &self,
         projection: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>> {
+        let limit = signed(limit as u64);
+        let rows = query(sql::DOCUMENTS).bind(projection).bind(after).bind(limit);
+        rows.fetch_all(&self.readers).await?.iter().map(document).collect()
+    }
+
+    pub(crate) async fn entries(
+        &self,
+        projection: &str,
         scope: &str,
         after: Option<(i64, &str)>,
         limit: usize,
-    ) -> Result<Vec<Document>> {
-        let text = if after.is_some() { sql::DOCUMENTS_AFTER } else { sql::DOCUMENTS };
+    ) -> Result<Vec<Entry>> {
+        let text = if after.is_some() { sql::ENTRIES_AFTER } else { sql::ENTRIES };
         let mut rows = query(text).bind(projection).bind(scope).bind(signed(limit as u64));
         if let Some((sort_key, key)) = after {
             rows = rows.bind(sort_key).bind(key);
         }
-        rows.fetch_all(&self.readers).await?.iter().map(document).collect()
+        rows.fetch_all(&self.readers).await?.iter().map(entry).collect()
     }
 }
 
 fn document(row: &SqliteRow) -> Result<Document> {
-    Ok(Document {
-        key: row.try_get(0)?,
-        scope: row.try_get(1)?,
-        sort_key: row.try_get(2)?,
+    Ok(Document { key: row.try_get(0)?, body: row.try_get(1)?, position: row.try_get(2)? })
+}
+
+fn entry(row: &SqliteRow) -> Result<Entry> {
+    Ok(Entry {
+        scope: row.try_get(0)?,
+        sort_key: row.try_get(1)?,
+        key: row.try_get(2)?,
         body: row.try_get(3)?,
-        position: row.try_get(4)?,
     })
 }
 
@@ -79,8 +86,7 @@ struct Step {
     name: String,
     expected: Option<Checkpoint>,
     next: Checkpoint,
-    puts: Vec<Document>,
-    deletes: Vec<String>,
+    writes: Writes,
 }
 
 /// A step that is lost with the power is made again from the log: documents and checkpoint are in
@@ -90,7 +96,7 @@ impl Write for Step {
     const DURABLE: bool = false;
 
     async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<bool> {
-        let Self { name, expected, next, .. } = &*self;
+        let Self { name, expected, next, writes } = &*self;
         let text = if expected.is_some() { sql::CHECKPOINT_MOVE } else { sql::CHECKPOINT_BEGIN };
         let mut moved = query(text)
             .bind(name)
@@ -103,17 +109,14 @@ impl Write for Step {
         if moved.execute(&mut *db).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        for key in &self.deletes {
-            query(sql::DOCUMENT_DELETE).bind(name).bind(key).execute(&mut *db).await?;
-        }
-        insert(db, &sql::DOCUMENT_ROWS, &self.puts, |query, document| {
-            query
-                .bind(name.clone())
-                .bind(document.key.clone())
-                .bind(document.scope.clone())
-                .bind(document.sort_key)
-                .bind(document.body.clone())
-                .bind(document.position)
+        insert(db, &sql::DOCUMENT_ROWS, &writes.documents, |query, document| {
+            let query = query.bind(name.clone()).bind(document.key.clone());
+            query.bind(document.body.clone()).bind(document.position)
+        })
+        .await?;
+        insert(db, &sql::ENTRY_ROWS, &writes.entries, |query, entry| {
+            let query = query.bind(name.clone()).bind(entry.scope.clone()).bind(entry.sort_key);
+            query.bind(entry.key.clone()).bind(entry.body.clone())
         })
         .await?;
         Ok(true)
@@ -128,6 +131,7 @@ impl Write for Drop {
 
     async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<()> {
         query(sql::DOCUMENTS_DROP).bind(&self.0).execute(&mut *db).await?;
+        query(sql::ENTRIES_DROP).bind(&self.0).execute(&mut *db).await?;
         query(sql::CHECKPOINT_DROP).bind(&self.0).execute(db).await?;
         Ok(())
     }

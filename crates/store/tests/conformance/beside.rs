@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aldis_store::{ApiCall, Append, LogChunk, Meta, Payload, Person};
+use aldis_domain::event::run::RunReleased;
+use aldis_store::{ApiCall, Append, Expected, LogChunk, Meta, NewEvent, Person};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -30,9 +31,9 @@ async fn log_chunks_may_be_sent_again() {
 #[tokio::test]
 async fn what_is_old_goes() {
     let bench = Bench::new().await;
-    let payload = |n| Append {
-        payload: Some(Payload { digest: [n; 32], bytes: vec![n] }),
-        ..Append::new(Meta::default())
+    let payload = |n| {
+        let event = NewEvent::new(RunReleased::default()).with_payload(vec![n]);
+        Append::new(Meta::default()).write("delivery-x", Expected::Any, vec![event])
     };
     let chunks: Vec<_> = (0..600).map(|seq| chunk(seq, "x")).collect();
     bench.store.add_log("old", 1, chunks).await.unwrap();
@@ -44,8 +45,8 @@ async fn what_is_old_goes() {
     assert_eq!(bench.store.prune_logs(DAY).await.unwrap(), 600);
     assert_eq!(bench.store.prune_payloads(DAY).await.unwrap(), 1);
     assert_eq!(bench.store.log_after("new", 1, None, 9).await.unwrap().len(), 1);
-    assert_eq!(bench.store.payload(&[1; 32]).await.unwrap(), None);
-    assert_eq!(bench.store.payload(&[2; 32]).await.unwrap(), Some(vec![2]));
+    assert_eq!(bench.store.payload(1).await.unwrap(), None);
+    assert_eq!(bench.store.payload(2).await.unwrap(), Some(vec![2]));
 }
 
 #[tokio::test]

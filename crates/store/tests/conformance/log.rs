@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aldis_store::{Answer, Append, Expected, Meta, Payload, Position, Store};
+use aldis_store::{Answer, Append, Expected, Meta, Position, Store};
 
 use super::bench::{Bench, append};
 
@@ -130,15 +130,17 @@ async fn an_append_over_several_streams_happens_whole_or_not_at_all() {
     last(&bench.store.append(append("change-a", Expected::NoStream, 1)).await.unwrap());
     let mut both = append("change-b", Expected::NoStream, 1);
     both.writes.extend(append("change-a", Expected::Version(7), 0).writes);
-    both.payload = Some(Payload { digest: [7; 32], bytes: vec![1, 2] });
+    let event = both.writes[0].events.remove(0);
+    both.writes[0].events.push(event.with_payload(vec![1, 2]));
     let conflict = Answer::Conflict { stream: "change-a".to_owned(), actual: Some(1) };
     assert_eq!(bench.store.append(both.clone()).await.unwrap(), conflict);
     assert!(bench.store.load("change-b").await.unwrap().is_empty());
-    assert_eq!(bench.store.payload(&[7; 32]).await.unwrap(), None);
+    assert_eq!(bench.store.payload(2).await.unwrap(), None);
 
     both.writes[1].expected = Expected::Version(1);
-    last(&bench.store.append(both).await.unwrap());
-    assert_eq!(bench.store.payload(&[7; 32]).await.unwrap(), Some(vec![1, 2]));
+    assert_eq!(last(&bench.store.append(both).await.unwrap()), 2);
+    assert_eq!(bench.store.payload(2).await.unwrap(), Some(vec![1, 2]));
+    assert_eq!(bench.store.payload(1).await.unwrap(), None);
     let streams = ["change-a", "change-b", "change-c"].map(str::to_owned);
     let many = bench.store.load_many(&streams).await.unwrap();
     let mut counts: Vec<_> = many.iter().map(|(s, e)| (s.as_str(), e.len())).collect();

@@ -9,12 +9,12 @@ use aldis_domain::trigger::Trigger;
 use aldis_store::{Store, StoreError};
 use serde::Serialize;
 
+use super::run::badge;
 use super::{answer, now};
 use crate::access::not_found;
 use crate::links::{self, Link, Names};
-use crate::projector::deliveries::{Deliveries, Delivery, DeliveryState, STREAM};
-use crate::projector::runs::{RunEntry, Runs};
-use crate::projector::{document, entry, of_stream};
+use crate::projector::deliveries::{Deliveries, Delivery, DeliveryState, REFUSED, STREAM};
+use crate::projector::{of_event, of_stream};
 use crate::state::State;
 use crate::view::{self, Page};
 use crate::words::{self, Badge, Moment};
@@ -72,9 +72,9 @@ pub(super) async fn show(state: web::Data<State>, id: web::Path<String>) -> Http
 }
 
 async fn gather(store: &Store, id: &str, now: i64) -> Result<Option<DeliveryView>, StoreError> {
-    let known = document::<Deliveries>(store, id).await?;
-    let delivery = match known {
-        Some(delivery) => Some(delivery),
+    let refused = id.strip_prefix(REFUSED).and_then(|position| position.parse().ok());
+    let delivery = match refused {
+        Some(position) => of_event::<Deliveries>(store, position).await?,
         None => of_stream::<Deliveries>(store, &format!("{STREAM}{id}")).await?,
     };
     let Some(delivery) = delivery else { return Ok(None) };
@@ -162,11 +162,7 @@ pub(super) async fn stacks(
     for decision in decisions {
         let run = match &decision.run {
             None => None,
-            Some(id) => {
-                let entry = entry::<Runs, RunEntry>(store, id.as_str()).await?;
-                let badge = entry.map(|entry| words::run_badge(entry.state));
-                Some(RunLink { href: links::run(id), badge })
-            }
+            Some(id) => Some(RunLink { href: links::run(id), badge: badge(store, id).await? }),
         };
         views.push(StackView {
             stack: decision.stack.clone(),

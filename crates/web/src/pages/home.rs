@@ -5,7 +5,7 @@ use actix_web::http::header::HOST;
 use actix_web::{HttpResponse, web};
 use aldis_domain::id::ProjectKey;
 use aldis_domain::trigger::Trigger;
-use aldis_store::{Document, Store, StoreError};
+use aldis_store::{Entry, Store, StoreError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -137,16 +137,14 @@ async fn list<E: DeserializeOwned>(
 ) -> Result<(Vec<(String, E)>, Option<String>), StoreError> {
     let after = cursor.and_then(|cursor| cursor.split_once('~'));
     let after = after.and_then(|(sort, key)| Some((sort.parse::<i64>().ok()?, key)));
-    let mut documents = store.documents(projection, scope, after, SHOWN + 1).await?;
-    let more = documents.len() > SHOWN;
-    documents.truncate(SHOWN);
-    let next = documents.last().filter(|_| more).map(|d| format!("{}~{}", d.sort_key, d.key));
-    let entry = |document: Document| {
-        let id = document.key.strip_prefix(scope)?.strip_prefix('/')?.to_owned();
-        // Written by another version: the projector is about to make it anew.
-        Some((id, serde_json::from_str(&document.body).ok()?))
-    };
-    Ok((documents.into_iter().filter_map(entry).collect(), next))
+    let mut entries = store.entries(projection, scope, after, SHOWN + 1).await?;
+    let more = entries.len() > SHOWN;
+    entries.truncate(SHOWN);
+    let next =
+        entries.last().filter(|_| more).map(|last| format!("{}~{}", last.sort_key, last.key));
+    // Written by another version: the projector is about to make it anew.
+    let readable = |entry: Entry| Some((entry.key, serde_json::from_str(&entry.body).ok()?));
+    Ok((entries.into_iter().filter_map(readable).collect(), next))
 }
 
 fn project_of(delivery: &DeliveryEntry) -> Option<ProjectKey> {

@@ -16,8 +16,8 @@ use super::{answer, no_run, now};
 use crate::links::{self, Link, Names};
 use crate::live::Place;
 use crate::log::{Reader, Row};
-use crate::projector::runs::{Attempt, RunEntry, RunPage, RunState, Runs};
-use crate::projector::{document, entry, of_stream};
+use crate::projector::of_stream;
+use crate::projector::runs::{Attempt, RunPage, RunState, Runs};
 use crate::state::State;
 use crate::view::{self, Page};
 use crate::words::{self, Badge, Moment};
@@ -126,12 +126,14 @@ pub(super) async fn show(
     )
 }
 
-/// The run's document, or what its stream makes of it if the projector has not come so far.
+/// What the run's stream makes of it.
 pub(super) async fn load(store: &Store, id: &RunId) -> Result<Option<RunPage>, StoreError> {
-    match document::<Runs>(store, id.as_str()).await? {
-        Some(page) => Ok(Some(page)),
-        None => of_stream::<Runs>(store, &stream::run(id)).await,
-    }
+    of_stream::<Runs>(store, &stream::run(id)).await
+}
+
+/// How the run stands.
+pub(super) async fn badge(store: &Store, id: &RunId) -> Result<Option<Badge>, StoreError> {
+    Ok(load(store, id).await?.map(|run| words::run_badge(run.state())))
 }
 
 async fn gather(
@@ -145,11 +147,10 @@ async fn gather(
     let names = Names::of(store, projects.chain([run.project])).await?;
     let mut needs = Vec::new();
     for (stack, id) in &run.needs {
-        let entry = entry::<Runs, RunEntry>(store, id.as_str()).await?;
         needs.push(Need {
             stack: stack.clone(),
             href: links::run(id),
-            badge: entry.map(|entry| words::run_badge(entry.state)),
+            badge: badge(store, id).await?,
         });
     }
     let log = log(store, &run, epoch).await?;

@@ -8,7 +8,7 @@ use aldis_domain::id::{ChangeKey, Sha};
 use aldis_store::Position;
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Listed, Projection, Seen};
+use super::fold::{Home, Listed, Projection, Seen};
 
 /// Plans that a change's page shows.
 const KEPT_PLANS: usize = 20;
@@ -52,7 +52,7 @@ impl Projection for Changes {
     const VERSION: u32 = 1;
     const KINDS: &'static [&'static str] =
         &["head_moved", "change_planned", "command_handled", "change_ended"];
-    const ONE_PER_STREAM: bool = true;
+    const HOME: Home = Home::Documents;
     type Body = ChangePage;
     type Entry = ();
 
@@ -88,8 +88,8 @@ impl Projection for Changes {
         Some(body)
     }
 
-    fn listed(body: &ChangePage) -> Option<Listed<()>> {
-        Some(Listed { sort_key: body.position, scopes: Vec::new(), entry: () })
+    fn listed(_body: &ChangePage) -> Option<Listed<()>> {
+        None
     }
 }
 

@@ -10,10 +10,13 @@ use aldis_domain::trigger::Trigger;
 use aldis_store::Position;
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Listed, Projection, Seen};
+use super::fold::{Home, Listed, Projection, Seen};
 
 /// What every delivery's stream begins with; the rest is the id in its page's address.
 pub(crate) const STREAM: &str = "delivery-";
+
+/// What the id of a refused delivery begins with; the rest is the position of its only event.
+pub(crate) const REFUSED: &str = "refused-";
 
 /// The projection.
 pub(crate) struct Deliveries;
@@ -78,16 +81,20 @@ impl Projection for Deliveries {
     const VERSION: u32 = 1;
     const KINDS: &'static [&'static str] =
         &["delivery_received", "delivery_refused", "delivery_quarantined", "delivery_decided"];
-    const ONE_PER_STREAM: bool = true;
+    const HOME: Home = Home::Stream;
     type Body = Delivery;
     type Entry = DeliveryEntry;
 
     fn key(seen: &Seen) -> Option<String> {
         match &seen.event {
             // Refusals may share a stream; each is a record of its own.
-            Event::DeliveryRefused(_) => Some(format!("refused-{}", seen.position)),
+            Event::DeliveryRefused(_) => Some(format!("{REFUSED}{}", seen.position)),
             _ => seen.stream.strip_prefix(STREAM).map(str::to_owned),
         }
+    }
+
+    fn begins(seen: &Seen) -> bool {
+        seen.first || matches!(seen.event, Event::DeliveryRefused(_))
     }
 
     fn apply(body: Option<Delivery>, _key: &str, seen: &Seen) -> Option<Delivery> {

@@ -1,13 +1,13 @@
 //! What all projections share: which events they read, and how a batch of them becomes writes.
 //!
-//! One event changes one document. A document is written as itself and as an entry of the lists
-//! that name it; the entry is made from the document, so it is never read back here.
+//! One event changes one document. A document is kept, or folded from its stream whenever it is
+//! asked for; the entries of the lists that name it are made from it, so they are never read back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use aldis_domain::event::Event;
-use aldis_store::{Document, DocumentWrite, Envelope, Position};
+use aldis_store::{Document, Entry, Envelope, Position, Store, Writes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,9 +15,6 @@ use super::ProjectionError;
 
 /// Documents that are remembered between the batches of a rebuild.
 const REMEMBERED: usize = 20_000;
-
-/// Scope of documents that stand in no list.
-const ONE: &str = "one";
 
 /// An event, and what a fold may read of its envelope.
 #[derive(Debug, Clone)]
@@ -31,6 +28,15 @@ pub(crate) struct Seen {
     pub(crate) first: bool,
 }
 
+/// Where a document is found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// It is kept as it was folded last.
+    Documents,
+    /// It is not kept: each has a stream of its own, which is short.
+    Stream,
+}
+
 /// A pure fold from events to documents.
 pub(crate) trait Projection {
     const NAME: &'static str;
@@ -38,9 +44,7 @@ pub(crate) trait Projection {
     const VERSION: u32;
     /// Only events of these kinds are decoded.
     const KINDS: &'static [&'static str];
-    /// Whether the first event of a stream is the first of its document, which need not be looked
-    /// for then.
-    const ONE_PER_STREAM: bool;
+    const HOME: Home;
     /// What a page shows.
     type Body: Serialize + DeserializeOwned;
     /// What a list shows.
@@ -48,6 +52,11 @@ pub(crate) trait Projection {
 
     /// The document that the event belongs to.
     fn key(seen: &Seen) -> Option<String>;
+
+    /// Whether the event is the first of its document, which need not be looked for then.
+    fn begins(seen: &Seen) -> bool {
+        seen.first
+    }
 
     /// The document after the event; `None`: still none.
     fn apply(body: Option<Self::Body>, key: &str, seen: &Seen) -> Option<Self::Body>;
@@ -59,21 +68,11 @@ pub(crate) trait Projection {
 /// A document as lists show it.
 #[derive(Debug)]
 pub(crate) struct Listed<E> {
-    /// Lists run downwards.
+    /// Lists run downwards. The same for all of a document's life.
     pub(crate) sort_key: Position,
     /// `all`, or a project.
     pub(crate) scopes: Vec<String>,
     pub(crate) entry: E,
-}
-
-/// Where the document `key` itself is kept.
-pub(super) fn one_key(key: &str) -> String {
-    listed_key(ONE, key)
-}
-
-/// Where the entry of `key` in the list `scope` is kept.
-pub(super) fn listed_key(scope: &str, key: &str) -> String {
-    format!("{scope}/{key}")
 }
 
 /// An event of a batch and the document it belongs to.
@@ -127,32 +126,64 @@ impl<P: Projection> Default for Batch<P> {
 }
 
 impl<P: Projection> Batch<P> {
-    /// Documents that must be remembered before `concerns` can be folded.
-    pub(super) fn missing(&mut self, concerns: &[Concern]) -> BTreeSet<String> {
+    /// Takes in what was folded up to `reached` of the documents that `concerns` are about.
+    pub(super) async fn gather(
+        &mut self,
+        store: &Store,
+        concerns: &[Concern],
+        reached: Position,
+    ) -> Result<(), ProjectionError> {
+        let missing = self.missing(concerns);
+        match P::HOME {
+            Home::Documents => {
+                for key in missing.into_keys() {
+                    let document = store.document(P::NAME, &key).await?;
+                    self.remember(key, document)?;
+                }
+            }
+            Home::Stream if missing.is_empty() => {}
+            Home::Stream => {
+                let streams: Vec<_> = missing.values().cloned().collect();
+                let loaded = store.load_many(&streams).await?;
+                for (key, stream) in missing {
+                    self.refold(key, loaded.get(&stream), reached);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of documents that are not in memory, and the stream that was seen of each.
+    fn missing(&mut self, concerns: &[Concern]) -> BTreeMap<String, String> {
         if self.slots.len() > REMEMBERED {
             self.slots.clear();
         }
-        let mut missing = BTreeSet::new();
+        let mut missing = BTreeMap::new();
         for Concern { key, seen } in concerns {
-            if self.slots.contains_key(key) || missing.contains(key) {
+            if self.slots.contains_key(key) || missing.contains_key(key) {
                 continue;
             }
-            if P::ONE_PER_STREAM && seen.first {
+            if P::begins(seen) {
                 let none = Slot { body: None, position: 0, changed: false };
                 self.slots.insert(key.clone(), none);
             } else {
-                missing.insert(key.clone());
+                missing.insert(key.clone(), seen.stream.clone());
             }
         }
         missing
     }
 
-    /// Takes in what is stored of a document.
-    pub(super) fn remember(
-        &mut self,
-        key: String,
-        document: Option<Document>,
-    ) -> Result<(), ProjectionError> {
+    fn refold(&mut self, key: String, stream: Option<&Vec<Envelope>>, reached: Position) {
+        let known = stream.into_iter().flatten().filter(|event| event.position <= reached);
+        let known = concerns::<P>(known.cloned().collect());
+        let body = known
+            .into_iter()
+            .filter(|concern| concern.key == key)
+            .fold(None, |body, concern| P::apply(body, &key, &concern.seen));
+        self.slots.insert(key, Slot { body, position: reached, changed: false });
+    }
+
+    fn remember(&mut self, key: String, document: Option<Document>) -> Result<(), ProjectionError> {
         let position = document.as_ref().map_or(0, |d| d.position);
         let body = document.map(|d| serde_json::from_str(&d.body)).transpose();
         let body = body.map_err(|source| ProjectionError::Document {
@@ -174,26 +205,24 @@ impl<P: Projection> Batch<P> {
     }
 
     /// What changed since the last call, in key order.
-    pub(super) fn writes(&mut self) -> Vec<DocumentWrite> {
-        let mut writes = Vec::new();
+    pub(super) fn writes(&mut self) -> Writes {
+        let mut writes = Writes::default();
         for (key, slot) in &mut self.slots {
             let (Some(body), true) = (&slot.body, std::mem::take(&mut slot.changed)) else {
                 continue;
             };
-            let put = |scope: &str, sort_key, body| {
-                DocumentWrite::Put(Document {
-                    key: listed_key(scope, key),
-                    scope: scope.to_owned(),
+            if P::HOME == Home::Documents {
+                let (key, position) = (key.clone(), slot.position);
+                writes.documents.push(Document { key, body: json(body), position });
+            }
+            if let Some(Listed { scopes, entry, sort_key }) = P::listed(body) {
+                let body = json(&entry);
+                writes.entries.extend(scopes.into_iter().map(|scope| Entry {
+                    scope,
                     sort_key,
-                    body,
-                    position: slot.position,
-                })
-            };
-            let listed = P::listed(body);
-            let sort_key = listed.as_ref().map_or(0, |l| l.sort_key);
-            writes.push(put(ONE, sort_key, json(body)));
-            if let Some(Listed { scopes, entry, .. }) = listed {
-                writes.extend(scopes.iter().map(|scope| put(scope, sort_key, json(&entry))));
+                    key: key.clone(),
+                    body: body.clone(),
+                }));
             }
         }
         writes

@@ -4,7 +4,7 @@ use aldis_domain::event::Event;
 use aldis_domain::event::change::ProjectObserved;
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Listed, Projection, Seen};
+use super::fold::{Home, Listed, Projection, Seen};
 
 /// The projection.
 pub(crate) struct Projects;
@@ -20,7 +20,7 @@ impl Projection for Projects {
     const NAME: &'static str = "projects";
     const VERSION: u32 = 1;
     const KINDS: &'static [&'static str] = &["project_observed"];
-    const ONE_PER_STREAM: bool = false;
+    const HOME: Home = Home::Documents;
     type Body = Project;
     type Entry = ();
 
@@ -29,6 +29,11 @@ impl Projection for Projects {
             Event::ProjectObserved(observed) => Some(observed.project.to_string()),
             _ => None,
         }
+    }
+
+    /// A project's stream tells of more than its name.
+    fn begins(_seen: &Seen) -> bool {
+        false
     }
 
     fn apply(body: Option<Project>, _key: &str, seen: &Seen) -> Option<Project> {

@@ -11,7 +11,7 @@ use aldis_domain::text;
 use aldis_store::Position;
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Listed, Projection, Seen};
+use super::fold::{Home, Listed, Projection, Seen};
 
 /// Deliveries that a run's page names besides the first.
 const KEPT_JOINS: usize = 20;
@@ -135,7 +135,7 @@ impl Projection for Runs {
         "run_left",
         "run_finished",
     ];
-    const ONE_PER_STREAM: bool = true;
+    const HOME: Home = Home::Stream;
     type Body = RunPage;
     type Entry = RunEntry;
 

@@ -39,7 +39,11 @@ pub(super) async fn run(
         .collect();
     write_events(db, &judgement).await?;
     write_work(db, &judgement).await?;
-    write_beside(db, &taken, now).await?;
+    insert(db, &sql::PAYLOADS, &judgement.payloads, |query, (position, bytes)| {
+        query.bind(*position).bind(bytes.clone()).bind(now.wall)
+    })
+    .await?;
+    write_beside(db, &taken).await?;
     if judgement.head != head {
         query(sql::MOVE_HEAD)
             .bind(judgement.head.position)
@@ -149,12 +153,7 @@ fn bind_due(query: Bound, (key, due): &(&WorkKey, DueRow)) -> Bound {
     query.bind(i64::from(due.class)).bind(due.due_at).bind(1).bind(0).bind(0)
 }
 
-async fn write_beside(db: &mut SqliteConnection, taken: &[&Append], now: Now) -> Result<()> {
-    let payloads: Vec<_> = taken.iter().filter_map(|append| append.payload.as_ref()).collect();
-    insert(db, &sql::PAYLOADS, &payloads, |query, payload| {
-        query.bind(payload.digest.to_vec()).bind(payload.bytes.clone()).bind(now.wall)
-    })
-    .await?;
+async fn write_beside(db: &mut SqliteConnection, taken: &[&Append]) -> Result<()> {
     let calls: Vec<_> = taken.iter().flat_map(|append| &append.calls).collect();
     insert_calls(db, &calls).await?;
     // One statement must not change a row twice; the last one counts.

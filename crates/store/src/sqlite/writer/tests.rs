@@ -1,11 +1,12 @@
 //! What happens when writing fails.
 
+use aldis_domain::event::run::RunReleased;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row, query};
 
 use super::{Now, Write, Writer};
-use crate::append::{Answer, Append, Payload};
-use crate::envelope::Meta;
+use crate::append::{Answer, Append, Expected};
+use crate::envelope::{Meta, NewEvent};
 use crate::settings::Settings;
 use crate::sqlite::{Result, Sqlite};
 use crate::{Store, StoreError};
@@ -27,9 +28,9 @@ async fn raw(writer: &Writer, sql: &str) -> Result<i64> {
     writer.run(Raw(sql.to_owned())).await
 }
 
-fn payload(number: u8, size: usize) -> Append {
-    let payload = Payload { digest: [number; 32], bytes: vec![7; size] };
-    Append { payload: Some(payload), ..Append::new(Meta::default()) }
+fn payload(size: usize) -> Append {
+    let event = NewEvent::new(RunReleased::default()).with_payload(vec![7; size]);
+    Append::new(Meta::default()).write("delivery-x", Expected::Any, vec![event])
 }
 
 async fn open(dir: &tempfile::TempDir) -> Sqlite {
@@ -43,12 +44,12 @@ async fn a_full_disk_is_told_and_survived() {
     let writer = sqlite.writer().unwrap();
     let pages = raw(writer, "PRAGMA page_count").await.unwrap();
     raw(writer, &format!("PRAGMA max_page_count = {}", pages + 4)).await.unwrap();
-    let full = sqlite.append(payload(1, 100_000)).await.unwrap_err();
+    let full = sqlite.append(payload(100_000)).await.unwrap_err();
     assert!(matches!(full, StoreError::Unavailable(_)), "{full:?}");
     assert!(full.is_retryable());
 
     // The limit went with the connection: there is room again.
-    assert!(matches!(sqlite.append(payload(1, 100_000)).await.unwrap(), Answer::Appended { .. }));
+    assert!(matches!(sqlite.append(payload(100_000)).await.unwrap(), Answer::Appended { .. }));
     sqlite.close().await;
 }
 
@@ -58,14 +59,14 @@ async fn a_bad_command_spoils_nobody_elses() {
     let sqlite = open(&dir).await;
     let writer = sqlite.writer().unwrap();
     let (good, bad, also_good) = tokio::join!(
-        sqlite.append(payload(1, 10)),
+        sqlite.append(payload(10)),
         raw(writer, "INSERT INTO log_head VALUES (1, 0, x'')"),
         raw(writer, "SELECT 7"),
     );
     assert!(matches!(good.unwrap(), Answer::Appended { .. }));
     assert!(matches!(bad.unwrap_err(), StoreError::Unexpected(_)));
     assert_eq!(also_good.unwrap(), 7);
-    assert!(sqlite.payload(&[1; 32]).await.unwrap().is_some());
+    assert!(sqlite.payload(1).await.unwrap().is_some());
     sqlite.close().await;
 }
 
