@@ -153,11 +153,16 @@ impl From<serde_json::Error> for ParseError {
 /// Reads a body. `event_header` is `X-Gitlab-Event`; only `System Hook` leaves the kind to the
 /// body. Events that are not read give [`Payload::Other`] whatever their JSON looks like.
 pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
-    serde_json::from_slice::<shape::Sound>(body)?;
+    let body = text(body)?;
+    serde_json::from_str::<shape::Sound>(body)?;
     // It is sound JSON; an odd shape is fine as long as nobody reads it.
-    let outline: shape::Outline = read(body).unwrap_or_default();
+    let outline = || read::<shape::Outline>(body).unwrap_or_default();
+    let system;
     let kind = match event_header {
-        "System Hook" => outline.kind().unwrap_or_default(),
+        "System Hook" => {
+            system = outline();
+            system.kind().unwrap_or_default()
+        }
         "Push Hook" => "push",
         "Tag Push Hook" => "tag_push",
         "Merge Request Hook" => "merge_request",
@@ -171,19 +176,35 @@ pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
         "merge_request" => Payload::MergeRequest(read::<shape::MergeRequestHook>(body)?.into()),
         "note" => Payload::Note(read::<shape::NoteHook>(body)?.into()),
         "pipeline" => Payload::Pipeline(read::<shape::PipelineHook>(body)?.into()),
-        _ => Payload::Other {
-            event: event_header.to_owned(),
-            object_kind: outline.kind().map(str::to_owned),
-            project_id: outline.project_id(),
-        },
+        _ => {
+            let outline = outline();
+            Payload::Other {
+                event: event_header.to_owned(),
+                object_kind: outline.kind().map(str::to_owned),
+                project_id: outline.project_id(),
+            }
+        }
+    })
+}
+
+/// Looked through once here, the bytes of each string need not be again by every reader.
+fn text(body: &[u8]) -> Result<&str, ParseError> {
+    std::str::from_utf8(body).map_err(|error| {
+        let before = &body[..error.valid_up_to()];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        ParseError {
+            line: before.split(|byte| *byte == b'\n').count(),
+            column: 1 + before.len() - line_start,
+            message: "this byte is not UTF-8".to_owned(),
+        }
     })
 }
 
 /// Only objects: serde would take an array's items for fields in their order.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ParseError> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
+fn read<T: DeserializeOwned>(body: &str) -> Result<T, ParseError> {
+    if !body.trim_ascii_start().starts_with('{') {
         let message = "a payload is a JSON object".to_owned();
         return Err(ParseError { line: 1, column: 1, message });
     }
-    Ok(serde_json::from_slice(body)?)
+    Ok(serde_json::from_str(body)?)
 }

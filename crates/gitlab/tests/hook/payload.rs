@@ -74,7 +74,7 @@ fn what_cannot_be_read_says_where() {
     assert_snapshot!(read("Push Hook", b"{}"), @"line 1, column 2 of the payload: missing field `project_id`");
     assert_snapshot!(read("Push Hook", b"[1,2,3,4,5,6,7]"), @"line 1, column 1 of the payload: a payload is a JSON object");
     assert_snapshot!(read("Some New Hook", b"{} {}"), @"line 1, column 4 of the payload: trailing characters");
-    assert_snapshot!(read("Some New Hook", b"\"\xff\""), @"line 1, column 2 of the payload: invalid unicode code point");
+    assert_snapshot!(read("Some New Hook", b"\"\xff\""), @"line 1, column 2 of the payload: this byte is not UTF-8");
 }
 
 #[test]

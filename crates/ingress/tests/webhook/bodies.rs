@@ -47,7 +47,7 @@ async fn deep_json() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text() {
-    insta::assert_snapshot!(problem("Push Hook", b"{\"ref\":\n \"\xff\xfe\"}").await, @"line 2, column 3 of the payload: invalid unicode code point");
+    insta::assert_snapshot!(problem("Push Hook", b"{\"ref\":\n \"\xff\xfe\"}").await, @"line 2, column 3 of the payload: this byte is not UTF-8");
     insta::assert_snapshot!(problem("Push Hook", b"\x00\x01\x02").await, @"line 1, column 1 of the payload: expected value");
     insta::assert_snapshot!(problem("Push Hook", b"\xef\xbb\xbf{}").await, @"line 1, column 1 of the payload: expected value");
 }
