@@ -82,44 +82,42 @@ pub(crate) const SECRET: &str = "SELECT key_id, data_key, value FROM secrets WHE
 pub(crate) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE name = $1";
 pub(crate) const SECRET_NAMES: &str = "SELECT name FROM secrets ORDER BY name";
 
-/// An insert of several rows. Rows go in chunks of these sizes, so that there are few distinct
-/// statements and each of them stays prepared.
+/// Rows in one insert, at most.
+pub(crate) const MOST_ROWS: usize = 128;
+/// There are statements for these numbers of rows, so that there are few distinct ones and each of
+/// them stays prepared. Places that are not used are bound to null and pass by.
+const PLACES: [usize; 14] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, MOST_ROWS];
+
+/// An insert of several rows, whose first column is never null.
 #[derive(Debug)]
-pub(crate) struct Insert {
-    texts: [String; CHUNKS.len()],
+pub(crate) struct Insert<const COLUMNS: usize> {
+    texts: [String; PLACES.len()],
 }
 
-const CHUNKS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
-
-impl Insert {
+impl<const COLUMNS: usize> Insert<COLUMNS> {
     /// The marks have no numbers: the driver would look up the name of each, one after the other.
-    fn new(head: &str, columns: usize, tail: &str) -> Self {
-        let row = format!("({})", vec!["?"; columns].join(", "));
-        let texts = CHUNKS.map(|rows| {
-            format!("INSERT INTO {head} VALUES {} {tail}", vec![row.as_str(); rows].join(", "))
+    fn new(head: &str, tail: &str) -> Self {
+        let row = format!("({})", ["?"; COLUMNS].join(", "));
+        let texts = PLACES.map(|places| {
+            let rows = vec![row.as_str(); places].join(", ");
+            format!(
+                "INSERT INTO {head} SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL {tail}"
+            )
         });
         Self { texts }
     }
 
-    /// Cuts `rows` into chunks, each with the statement that inserts it.
-    pub(crate) fn chunks<'a, T>(&'static self, rows: &'a [T]) -> Vec<(&'static str, &'a [T])> {
-        let mut rest = rows;
-        let mut chunks = Vec::new();
-        for (size, text) in CHUNKS.iter().zip(&self.texts) {
-            while rest.len() >= *size {
-                let (chunk, behind) = rest.split_at(*size);
-                chunks.push((text.as_str(), chunk));
-                rest = behind;
-            }
-        }
-        chunks
+    /// The statement for this many rows, at most [`MOST_ROWS`], and how many places it has.
+    pub(crate) fn text(&self, rows: usize) -> (&str, usize) {
+        let fits = PLACES.iter().position(|places| *places >= rows).unwrap_or(PLACES.len() - 1);
+        (&self.texts[fits], PLACES[fits])
     }
 }
 
 macro_rules! inserts {
     ($($name:ident = $columns:literal, $head:expr, $tail:expr;)*) => {$(
-        pub(crate) static $name: LazyLock<Insert> =
-            LazyLock::new(|| Insert::new($head, $columns, $tail));
+        pub(crate) static $name: LazyLock<Insert<$columns>> =
+            LazyLock::new(|| Insert::new($head, $tail));
     )*};
 }
 
@@ -164,13 +162,17 @@ pub(crate) mod sqlite {
         " FROM json_each($1) AS wanted CROSS JOIN events ON events.stream = wanted.value \
           ORDER BY events.stream, events.version"
     );
-    pub(crate) const VERSIONS: &str = "SELECT wanted.value, \
-         (SELECT MAX(version) FROM events WHERE stream = wanted.value) FROM json_each($1) AS wanted";
-    pub(crate) const LEASES: &str = "SELECT wanted.key, work.lease_epoch \
-         FROM json_each($1) AS wanted CROSS JOIN work ON work.kind = wanted.value ->> 0 \
-         AND work.key = wanted.value ->> 1 WHERE work.lease_until IS NOT NULL";
-    pub(crate) const KNOWN: &str = "SELECT events.event_id FROM json_each($1) AS wanted \
+    /// Versions of streams (0), epochs of leased rows (1), ids of events that are stored (2).
+    pub(crate) const FACTS: &str = "SELECT 0, wanted.value, \
+         (SELECT MAX(version) FROM events WHERE stream = wanted.value) FROM json_each($1) AS wanted \
+         UNION ALL SELECT 1, wanted.key, work.lease_epoch FROM json_each($2) AS wanted \
+         CROSS JOIN work ON work.kind = wanted.value ->> 0 AND work.key = wanted.value ->> 1 \
+         WHERE work.lease_until IS NOT NULL \
+         UNION ALL SELECT 2, wanted.value, NULL FROM json_each($3) AS wanted \
          CROSS JOIN events ON events.event_id = unhex(wanted.value)";
+    pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+    pub(crate) const COMMIT: &str = "COMMIT";
+    pub(crate) const ROLLBACK: &str = "ROLLBACK";
     pub(crate) const DELETE_WORK: &str = "DELETE FROM work WHERE rowid IN (SELECT work.rowid \
          FROM json_each($1) AS wanted CROSS JOIN work ON work.kind = wanted.value ->> 0 \
          AND work.key = wanted.value ->> 1)";

@@ -8,7 +8,7 @@ use sqlx::{Row, query};
 use uuid::Uuid;
 
 use super::read::{signed, small, unsigned};
-use super::writer::{Now, Write, insert, insert_calls};
+use super::writer::{Now, Session, Value, Write, insert_calls};
 use super::{Result, Sqlite};
 use crate::append::{ApiCall, Person};
 use crate::envelope::Position;
@@ -185,15 +185,16 @@ impl Write for AddLog {
     type Out = ();
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, now: Now) -> Result<()> {
-        insert(db, &sql::LOG_CHUNKS, &self.chunks, |query, chunk| {
-            query
-                .bind(self.run.clone())
-                .bind(self.epoch)
-                .bind(signed(chunk.seq))
-                .bind(i64::from(chunk.step))
-                .bind(chunk.bytes.clone())
-                .bind(now.wall)
+    async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<()> {
+        db.insert(&sql::LOG_CHUNKS, &self.chunks, |chunk| {
+            [
+                self.run.as_str().into(),
+                self.epoch.into(),
+                signed(chunk.seq).into(),
+                i64::from(chunk.step).into(),
+                chunk.bytes.as_slice().into(),
+                now.wall.into(),
+            ]
         })
         .await
     }
@@ -205,7 +206,7 @@ impl Write for AddCalls {
     type Out = ();
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<()> {
+    async fn run(&mut self, db: &mut Session<'_>, _: Now) -> Result<()> {
         let calls: Vec<_> = self.0.iter().collect();
         insert_calls(db, &calls).await
     }
@@ -217,26 +218,11 @@ struct Statement {
     values: Vec<Value>,
 }
 
-#[derive(Clone)]
-enum Value {
-    Number(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
 impl Write for Statement {
     type Out = u64;
     const DURABLE: bool = true;
 
-    async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<u64> {
-        let mut statement = query(self.text);
-        for value in self.values.clone() {
-            statement = match value {
-                Value::Number(number) => statement.bind(number),
-                Value::Text(text) => statement.bind(text),
-                Value::Bytes(bytes) => statement.bind(bytes),
-            };
-        }
-        Ok(statement.execute(db).await?.rows_affected())
+    async fn run(&mut self, db: &mut Session<'_>, _: Now) -> Result<u64> {
+        db.run(self.text, &self.values).await
     }
 }

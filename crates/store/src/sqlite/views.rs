@@ -1,10 +1,10 @@
 //! Documents, lists and checkpoints.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::read::{digest, signed, small};
-use super::writer::{Now, Write, insert};
+use super::writer::{Now, Session, Write};
 use super::{Result, Sqlite};
 use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::sql;
@@ -95,28 +95,39 @@ impl Write for Step {
     type Out = bool;
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<bool> {
+    async fn run(&mut self, db: &mut Session<'_>, _: Now) -> Result<bool> {
         let Self { name, expected, next, writes } = &*self;
         let text = if expected.is_some() { sql::CHECKPOINT_MOVE } else { sql::CHECKPOINT_BEGIN };
-        let mut moved = query(text)
-            .bind(name)
-            .bind(i64::from(next.version))
-            .bind(next.position)
-            .bind(next.hash.to_vec());
+        let mut values = vec![
+            name.as_str().into(),
+            i64::from(next.version).into(),
+            next.position.into(),
+            next.hash.as_slice().into(),
+        ];
         if let Some(old) = expected {
-            moved = moved.bind(i64::from(old.version)).bind(old.position).bind(old.hash.to_vec());
+            let version = i64::from(old.version).into();
+            values.extend([version, old.position.into(), old.hash.as_slice().into()]);
         }
-        if moved.execute(&mut *db).await?.rows_affected() == 0 {
+        if db.run(text, &values).await? == 0 {
             return Ok(false);
         }
-        insert(db, &sql::DOCUMENT_ROWS, &writes.documents, |query, document| {
-            let query = query.bind(name.clone()).bind(document.key.clone());
-            query.bind(document.body.clone()).bind(document.position)
+        db.insert(&sql::DOCUMENT_ROWS, &writes.documents, |document| {
+            [
+                name.as_str().into(),
+                document.key.as_str().into(),
+                document.body.as_str().into(),
+                document.position.into(),
+            ]
         })
         .await?;
-        insert(db, &sql::ENTRY_ROWS, &writes.entries, |query, entry| {
-            let query = query.bind(name.clone()).bind(entry.scope.clone()).bind(entry.sort_key);
-            query.bind(entry.key.clone()).bind(entry.body.clone())
+        db.insert(&sql::ENTRY_ROWS, &writes.entries, |entry| {
+            [
+                name.as_str().into(),
+                entry.scope.as_str().into(),
+                entry.sort_key.into(),
+                entry.key.as_str().into(),
+                entry.body.as_str().into(),
+            ]
         })
         .await?;
         Ok(true)
@@ -129,10 +140,11 @@ impl Write for Drop {
     type Out = ();
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<()> {
-        query(sql::DOCUMENTS_DROP).bind(&self.0).execute(&mut *db).await?;
-        query(sql::ENTRIES_DROP).bind(&self.0).execute(&mut *db).await?;
-        query(sql::CHECKPOINT_DROP).bind(&self.0).execute(db).await?;
+    async fn run(&mut self, db: &mut Session<'_>, _: Now) -> Result<()> {
+        let name = [self.0.as_str().into()];
+        for text in [sql::DOCUMENTS_DROP, sql::ENTRIES_DROP, sql::CHECKPOINT_DROP] {
+            db.add(text, &name);
+        }
         Ok(())
     }
 }

@@ -6,8 +6,9 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 
 use super::read::{json_list, signed, small, unsigned};
-use super::writer::{Now, Write};
+use super::writer::{Now, Session, Value, Write};
 use super::{Result, Sqlite};
+use crate::error::StoreError;
 use crate::sql;
 use crate::work::{Backlog, Claimed, Fence, Release, WorkKey, WorkKind};
 
@@ -95,23 +96,19 @@ impl Write for Claim {
     type Out = Vec<Claimed>;
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, now: Now) -> Result<Vec<Claimed>> {
-        let due = match &self.key {
-            Some(key) => {
-                query(sql::sqlite::DUE_KEY).bind(self.kind.as_str()).bind(now.lease).bind(key)
-            }
-            None => query(sql::sqlite::DUE)
-                .bind(self.kind.as_str())
-                .bind(now.lease)
-                .bind(signed(self.max as u64)),
+    async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<Vec<Claimed>> {
+        let (text, which): (_, Value) = match &self.key {
+            Some(key) => (sql::sqlite::DUE_KEY, key.as_str().into()),
+            None => (sql::sqlite::DUE, signed(self.max as u64).into()),
         };
-        let rows = due.fetch_all(&mut *db).await?;
+        let rows = db.rows(text, &[self.kind.as_str().into(), now.lease.into(), which]).await?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let count = signed(rows.len() as u64);
-        let last = query(sql::sqlite::TAKE_EPOCHS).bind(count).fetch_one(&mut *db).await?;
-        let first = unsigned(&last, 0)? + 1 - rows.len() as u64;
+        let taken = db.rows(sql::sqlite::TAKE_EPOCHS, &[count.into()]).await?;
+        let last = taken.first().ok_or_else(|| StoreError::Corrupt("no lease_head".into()))?;
+        let first = unsigned(last, 0)? + 1 - rows.len() as u64;
         let mut leases = Vec::with_capacity(rows.len());
         let mut claimed = Vec::with_capacity(rows.len());
         for (epoch, row) in (first..).zip(&rows) {
@@ -119,12 +116,9 @@ impl Write for Claim {
             leases.push((rowid, epoch));
             claimed.push(self.claimed(row, epoch)?);
         }
-        query(sql::sqlite::LEASE)
-            .bind(json_list(leases))
-            .bind(&self.owner)
-            .bind(now.lease.saturating_add(self.lease))
-            .execute(db)
-            .await?;
+        let until = now.lease.saturating_add(self.lease);
+        let values = [json_list(leases).into(), self.owner.as_str().into(), until.into()];
+        db.add(sql::sqlite::LEASE, &values);
         Ok(claimed)
     }
 }
@@ -156,15 +150,11 @@ impl Write for Extend {
     type Out = bool;
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, now: Now) -> Result<bool> {
-        let done = query(sql::EXTEND)
-            .bind(now.lease.saturating_add(self.lease))
-            .bind(self.fence.key.kind.as_str())
-            .bind(&self.fence.key.key)
-            .bind(signed(self.fence.epoch))
-            .execute(db)
-            .await?;
-        Ok(done.rows_affected() == 1)
+    async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<bool> {
+        let Fence { key, epoch } = &self.fence;
+        let until = now.lease.saturating_add(self.lease).into();
+        let (kind, name) = (key.kind.as_str().into(), key.key.as_str().into());
+        Ok(db.run(sql::EXTEND, &[until, kind, name, signed(*epoch).into()]).await? == 1)
     }
 }
 
@@ -178,30 +168,23 @@ impl Write for End {
     type Out = ();
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, now: Now) -> Result<()> {
+    async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<()> {
         let Claimed { key, epoch, revision, .. } = &self.claimed;
-        let (kind, epoch, revision) = (key.kind.as_str(), signed(*epoch), signed(*revision));
+        let (kind, name) = (Value::from(key.kind.as_str()), Value::from(key.key.as_str()));
+        let (epoch, revision) = (Value::from(signed(*epoch)), Value::from(signed(*revision)));
         let (failed, after) = match self.how {
             Release::Done => {
-                let done = query(sql::RELEASE_DONE).bind(kind).bind(&key.key).bind(epoch);
-                if done.bind(revision).execute(&mut *db).await?.rows_affected() == 0 {
-                    let touched = query(sql::RELEASE_TOUCHED).bind(kind).bind(&key.key).bind(epoch);
-                    touched.execute(db).await?;
+                let row = [kind, name, epoch, revision];
+                if db.run(sql::RELEASE_DONE, &row).await? == 0 {
+                    db.add(sql::RELEASE_TOUCHED, &row[..3]);
                 }
                 return Ok(());
             }
             Release::Later(after) => (0, after),
             Release::Failed(after) => (1, after),
         };
-        query(sql::RELEASE)
-            .bind(failed)
-            .bind(revision)
-            .bind(now.lease.saturating_add(millis(after)))
-            .bind(kind)
-            .bind(&key.key)
-            .bind(epoch)
-            .execute(db)
-            .await?;
+        let due = now.lease.saturating_add(millis(after)).into();
+        db.add(sql::RELEASE, &[Value::Number(failed), revision, due, kind, name, epoch]);
         Ok(())
     }
 }

@@ -5,10 +5,12 @@
 //! command, so that one bad command spoils nobody else's.
 
 mod append;
+mod session;
 #[cfg(test)]
 mod tests;
 
-pub(super) use append::{insert, insert_calls};
+pub(super) use append::insert_calls;
+pub(super) use session::{Session, Value};
 
 use std::fs::File;
 use std::pin::Pin;
@@ -50,7 +52,7 @@ pub(super) trait Write: Send + 'static {
 
     fn run(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &mut Session<'_>,
         now: Now,
     ) -> impl Future<Output = Result<Self::Out>> + Send;
 }
@@ -78,7 +80,7 @@ type JobFuture<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 /// A [`Write`] whose output has no type any more.
 trait Job: Send {
     fn durable(&self) -> bool;
-    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection, now: Now) -> JobFuture<'a>;
+    fn run<'a>(&'a mut self, db: &'a mut Session<'_>, now: Now) -> JobFuture<'a>;
     fn answer(self: Box<Self>, result: Result<()>);
 }
 
@@ -93,7 +95,7 @@ impl<W: Write> Job for WaitingWrite<W> {
         W::DURABLE
     }
 
-    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection, now: Now) -> JobFuture<'a> {
+    fn run<'a>(&'a mut self, db: &'a mut Session<'_>, now: Now) -> JobFuture<'a> {
         Box::pin(async move {
             self.out = Some(self.write.run(db, now).await?);
             Ok(())
@@ -244,6 +246,10 @@ impl Task {
         }
         let result = self.transaction(group).await;
         self.failed = result.is_err();
+        if self.failed {
+            // SQLite may have done so already, and then says that there is nothing to roll back.
+            let _ = query(sql::sqlite::ROLLBACK).execute(&mut self.db).await;
+        }
         result
     }
 
@@ -251,19 +257,20 @@ impl Task {
         self.sync(group.durable()).await?;
         self.wall = self.wall.max(self.clock.wall_micros());
         let now = Now { lease: self.clock.lease_millis(), wall: self.wall };
-        let mut tx = self.db.begin_with("BEGIN IMMEDIATE").await?;
+        let mut session = Session::new(&mut self.db);
+        session.add(sql::sqlite::BEGIN, &[]);
         for write in &mut group.writes {
-            write.run(&mut tx, now).await?;
+            write.run(&mut session, now).await?;
         }
         let mut head = self.head;
         let mut events = Vec::new();
         if !group.appends.is_empty() {
-            let judgement = append::run(&mut tx, &mut group.appends, self.head, now).await?;
+            let judgement = append::run(&mut session, &mut group.appends, self.head, now).await?;
             head = judgement.head;
             events = judgement.events;
         }
         self.told.strike(Moment::Before, &events);
-        tx.commit().await?;
+        session.run(sql::sqlite::COMMIT, &[]).await?;
         self.told.strike(Moment::After, &events);
         if head != self.head {
             self.head = head;

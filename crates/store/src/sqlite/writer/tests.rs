@@ -1,10 +1,9 @@
 //! What happens when writing fails.
 
 use aldis_domain::event::run::RunReleased;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Row, query};
+use sqlx::Row;
 
-use super::{Now, Write, Writer};
+use super::{Now, Session, Write, Writer};
 use crate::append::{Answer, Append, Expected};
 use crate::envelope::{Meta, NewEvent};
 use crate::settings::Settings;
@@ -18,9 +17,21 @@ impl Write for Raw {
     type Out = i64;
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut SqliteConnection, _: Now) -> Result<i64> {
-        let row = query(AssertSqlSafe(self.0.clone())).fetch_optional(db).await?;
-        Ok(row.map_or(0, |row| row.get(0)))
+    async fn run(&mut self, db: &mut Session<'_>, _: Now) -> Result<i64> {
+        let rows = db.rows(&self.0, &[]).await?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
+    }
+}
+
+/// Tells whether the connection waits for the disk when it commits: 1 no, 2 yes.
+struct Synchronous<const DURABLE: bool>;
+
+impl<const DURABLE: bool> Write for Synchronous<DURABLE> {
+    type Out = i64;
+    const DURABLE: bool = DURABLE;
+
+    async fn run(&mut self, db: &mut Session<'_>, _: Now) -> Result<i64> {
+        Ok(db.rows("PRAGMA synchronous", &[]).await?[0].get(0))
     }
 }
 
@@ -35,6 +46,17 @@ fn payload(size: usize) -> Append {
 
 async fn open(dir: &tempfile::TempDir) -> Sqlite {
     Sqlite::open(&Settings::in_dir(dir.path())).await.unwrap()
+}
+
+#[tokio::test]
+async fn facts_wait_for_the_disk_and_nothing_else_does_however_they_alternate() {
+    let dir = tempfile::tempdir().unwrap();
+    let sqlite = open(&dir).await;
+    let writer = sqlite.writer().unwrap();
+    for _ in 0..3 {
+        assert_eq!(writer.run(Synchronous::<false>).await.unwrap(), 1);
+        assert_eq!(writer.run(Synchronous::<true>).await.unwrap(), 2);
+    }
 }
 
 #[tokio::test]
