@@ -170,6 +170,8 @@ pub(crate) mod sqlite {
          WHERE work.lease_until IS NOT NULL \
          UNION ALL SELECT 2, wanted.value, NULL FROM json_each($3) AS wanted \
          CROSS JOIN events ON events.event_id = unhex(wanted.value)";
+    /// Without waiting for anybody, and without making anybody wait.
+    pub(crate) const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
     pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
     pub(crate) const COMMIT: &str = "COMMIT";
     pub(crate) const ROLLBACK: &str = "ROLLBACK";

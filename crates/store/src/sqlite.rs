@@ -147,7 +147,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .row_buffer_size(ROWS_AHEAD)
         .statement_cache_capacity(200)
         .pragma("cache_size", "-16384")
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "16000")
         .disable_statement_logging()
 }
 

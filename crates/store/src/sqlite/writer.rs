@@ -5,6 +5,7 @@
 //! command, so that one bad command spoils nobody else's.
 
 mod append;
+mod checkpoint;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Result;
 use super::read;
+use checkpoint::Checkpointer;
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
 use crate::envelope::{Envelope, Head, Position};
@@ -121,7 +123,9 @@ impl Writer {
         let last = query(sql::LAST_TIME).fetch_optional(&mut db).await?;
         let wall = last.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
         let (commands, queue) = mpsc::channel(QUEUE);
-        let task = Task { db, options, clock, told, head, wall, durable: true, failed: false };
+        let checkpointer = Checkpointer::start(options.connect().await?);
+        let (durable, failed) = (true, false);
+        let task = Task { db, options, clock, told, head, wall, durable, failed, checkpointer };
         tokio::spawn(task.work(queue, lock));
         Ok(Self { commands })
     }
@@ -182,6 +186,7 @@ struct Task {
     durable: bool,
     /// Whether the last transaction failed.
     failed: bool,
+    checkpointer: Checkpointer,
 }
 
 /// What is committed together.
@@ -207,6 +212,7 @@ impl Task {
             self.commit(group).await;
         }
         queue.close();
+        self.checkpointer.end().await;
         if let Err(error) = self.db.close().await {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
@@ -272,6 +278,7 @@ impl Task {
         self.told.strike(Moment::Before, &events);
         session.run(sql::sqlite::COMMIT, &[]).await?;
         self.told.strike(Moment::After, &events);
+        self.checkpointer.written(group.writes.len() + 2 * events.len());
         if head != self.head {
             self.head = head;
             self.told.positions.send_replace(head.position);
