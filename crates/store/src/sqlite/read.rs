@@ -42,7 +42,8 @@ impl Sqlite {
     }
 
     pub(crate) async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
-        let mut events: Vec<Envelope> = Vec::with_capacity(limit.min(4096));
+        let mut events = self.read_positions(after, limit).await?;
+        // There is more behind a gap only if somebody else wrote to the log.
         while events.len() < limit {
             let last = events.last().map_or(after, |event| event.position);
             let wanted = PACK.min(limit - events.len());
@@ -53,6 +54,23 @@ impl Sqlite {
             events.extend(packed);
             if is_end {
                 break;
+            }
+        }
+        Ok(events)
+    }
+
+    /// The events of the next `limit` positions. The driver's thread packs them while those before
+    /// are unpacked here.
+    async fn read_positions(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
+        let mut events: Vec<Envelope> = Vec::with_capacity(limit.min(4096));
+        if limit > PACK {
+            let upto = after.saturating_add(signed(limit as u64));
+            // Not beyond the end: packs there are empty, but each is looked for.
+            let upto = upto.min(*self.positions.borrow());
+            let packs = query(sql::sqlite::READ_PACKS).bind(after).bind(upto);
+            let mut packs = packs.bind(signed(PACK as u64)).fetch(&self.readers);
+            while let Some(row) = packs.try_next().await? {
+                events.extend(unpack(row.try_get::<Option<&[u8]>, _>(0)?.unwrap_or_default())?);
             }
         }
         Ok(events)

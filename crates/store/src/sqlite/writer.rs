@@ -22,7 +22,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Result;
 use super::read;
-use checkpoint::Checkpointer;
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
 use crate::envelope::{Envelope, Head, Position};
@@ -31,6 +30,7 @@ use crate::failpoint::{Failpoint, Moment};
 use crate::judge::Ready;
 use crate::sql;
 use crate::work::Bells;
+use checkpoint::Checkpointer;
 
 /// Commands in one group. More would only make the first of them wait.
 const GROUP: usize = 512;

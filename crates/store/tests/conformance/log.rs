@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aldis_store::{Answer, Append, Expected, Meta, Position, Store};
+use aldis_store::{Answer, Append, Envelope, Expected, Meta, Position, Store};
 
 use super::bench::{Bench, append};
 
@@ -168,4 +168,28 @@ async fn a_closed_store_says_so() {
     let refused = bench.store.append(Append::new(Meta::default())).await.unwrap_err();
     insta::assert_snapshot!(refused, @"the store was closed");
     insta::assert_snapshot!(bench.store.head().await.unwrap_err(), @"the store was closed");
+}
+
+#[tokio::test]
+async fn long_reads_are_the_same_as_short_ones() {
+    let bench = Bench::new().await;
+    for n in 0..13 {
+        let asked = append(&format!("change-{n}"), Expected::NoStream, 50);
+        last(&bench.store.append(asked).await.unwrap());
+    }
+    let mut short = Vec::new();
+    while short.len() < 650 {
+        let after = short.last().map_or(0, |event: &Envelope| event.position);
+        short.extend(bench.store.read(after, 100).await.unwrap());
+    }
+    let positions: Vec<Position> = short.iter().map(|event| event.position).collect();
+    assert_eq!(positions, (1..=650).collect::<Vec<_>>());
+    for (after, limit) in
+        [(0_u16, 257), (0, 512), (0, 5000), (17, 300), (17, 600), (649, 900), (700, 900)]
+    {
+        let from = usize::from(after).min(short.len());
+        let expected = &short[from..short.len().min(from + limit)];
+        let read = bench.store.read(after.into(), limit).await.unwrap();
+        assert_eq!(read, expected, "{limit} after {after}");
+    }
 }

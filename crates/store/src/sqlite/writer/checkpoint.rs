@@ -2,8 +2,8 @@
 //! otherwise every few thousand pages one commit, and everybody who waits for it, would have to wait
 //! for thousands of pages to be written.
 
-use sqlx::query;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, query};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -40,11 +40,15 @@ impl Checkpointer {
 
 async fn copy(mut db: SqliteConnection, mut written: watch::Receiver<u64>) {
     let mut copied = 0;
-    while let Ok(now) = written.wait_for(|total| *total >= copied + ROWS).await.map(|total| *total) {
+    while let Ok(now) = written.wait_for(|total| *total >= copied + ROWS).await.map(|total| *total)
+    {
         copied = now;
         // What fails is left to the next time, and to the writer when the log has grown long.
         if let Err(error) = query(sql::sqlite::COPY).execute(&mut db).await {
             tracing::warn!(%error, "the write-ahead log could not be copied");
         }
+    }
+    if let Err(error) = db.close().await {
+        tracing::warn!(%error, "the database was not closed cleanly");
     }
 }
