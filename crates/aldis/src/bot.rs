@@ -213,13 +213,21 @@ async fn relay(store: Store, bus: Bus, mut leave: Leave) {
         }
         let now = *bells.borrow_and_update();
         for kind in now.since(heard) {
-            bus.hint(match kind {
-                WorkKind::Plan => Topic::Plan,
-                WorkKind::Run => Topic::Run,
-                _ => Topic::Feedback,
-            });
+            bus.hint(topic(kind));
         }
         heard = now;
+    }
+}
+
+/// What tells those who do this kind of work. Each kind has its own: whoever is woken looks for
+/// work, and the store has one writer.
+fn topic(kind: WorkKind) -> Topic {
+    match kind {
+        WorkKind::Plan => Topic::Plan,
+        WorkKind::Run => Topic::Run,
+        WorkKind::Statuses => Topic::Statuses,
+        WorkKind::Note => Topic::Notes,
+        WorkKind::Deployment => Topic::Deployments,
     }
 }
 
@@ -321,7 +329,7 @@ impl Parts {
         for (kind, count) in WRITERS {
             for _ in 0..count {
                 let feedback = feedback.clone();
-                let listener = bus.listen(Topic::Feedback);
+                let listener = bus.listen(topic(kind));
                 loops.spawn(consume("feedback", listener, leave.clone(), async move || {
                     feedback.step(kind).await
                 }));

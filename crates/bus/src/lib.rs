@@ -16,8 +16,12 @@ pub enum Topic {
     Plan,
     /// A run may be claimed.
     Run,
-    /// Statuses, notes or deployments are to be written.
-    Feedback,
+    /// Statuses are to be written.
+    Statuses,
+    /// Comments are to be written.
+    Notes,
+    /// Deployments are to be written.
+    Deployments,
     /// A running run should end.
     Cancel,
     /// Something was appended: projections may move on.
@@ -27,6 +31,14 @@ pub enum Topic {
 }
 
 impl Topic {
-    const ALL: [Self; 6] =
-        [Self::Plan, Self::Run, Self::Feedback, Self::Cancel, Self::Log, Self::Commit];
+    const ALL: [Self; 8] = [
+        Self::Plan,
+        Self::Run,
+        Self::Statuses,
+        Self::Notes,
+        Self::Deployments,
+        Self::Cancel,
+        Self::Log,
+        Self::Commit,
+    ];
 }

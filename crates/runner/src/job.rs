@@ -3,6 +3,7 @@
 //! Called by the slot. Whatever happens in here ends in one `finish`, except that nothing more is
 //! said of a run that is no longer ours.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aldis_domain::config::{Executor as Wish, Network};
@@ -53,7 +54,26 @@ pub(crate) async fn execute<D: Dispatcher>(
     let stale = std::sync::Arc::clone(&lease.stale);
     let mut log = Log::start(dispatcher.clone(), ticket.clone(), patterns, keep, stale);
 
-    let verdict = run(slot, &assignment, &lease, stop, &mut log).await;
+    let (verdict, run_dir) = run(slot, &assignment, &lease, stop, &mut log).await;
+    // Nobody waits for the directory to be gone, but somebody waits for the result.
+    let removed = tokio::spawn(async move {
+        if let Some(run_dir) = run_dir {
+            run_dir.remove().await;
+        }
+    });
+    report(&dispatcher, &assignment, verdict, log).await;
+    // The slot's next run must find room. A removal that panicked is swept up at the next start.
+    let _ = removed.await;
+}
+
+/// Tells the log's end and the result.
+async fn report<D: Dispatcher>(
+    dispatcher: &D,
+    assignment: &Assignment,
+    verdict: Verdict,
+    log: Log,
+) {
+    let ticket = assignment.ticket.clone();
     let Verdict::Done(outcome, mut report) = verdict else {
         log.close(Duration::ZERO).await;
         tracing::info!(run = %ticket.run, epoch = ticket.epoch, "the run is no longer ours");
@@ -65,7 +85,7 @@ pub(crate) async fn execute<D: Dispatcher>(
     tracing::info!(run = %ticket.run, epoch = ticket.epoch, ?outcome, "run finished");
     let patience = if assignment.tracked { TRACKED_PATIENCE } else { FINISH_PATIENCE };
     let finish = Finish { ticket, outcome, report: *report };
-    if tokio::time::timeout(patience, tell(&dispatcher, finish)).await.is_err() {
+    if tokio::time::timeout(patience, tell(dispatcher, finish)).await.is_err() {
         tracing::error!("the result of a run could not be handed over");
     }
 }
@@ -84,30 +104,31 @@ async fn tell<D: Dispatcher>(dispatcher: &D, finish: Finish) {
     }
 }
 
-/// Everything between claim and finish; removes the run directory.
+/// Everything between claim and finish; the run directory, if there is one, is to be removed.
 async fn run<D: Dispatcher>(
     slot: &mut Slot<D>,
     assignment: &Assignment,
     lease: &Lease,
     mut stop: watch::Receiver<Stop>,
     log: &mut Log,
-) -> Verdict {
+) -> (Verdict, Option<RunDir>) {
     let work = async {
         let shell = match choose(slot, assignment) {
             Ok(shell) => shell,
-            Err(trouble) => return broken(trouble),
+            Err(trouble) => return (broken(trouble), None),
         };
         let run_dir = match fetch(slot, assignment, lease, shell, log).await {
             Ok(run_dir) => run_dir,
-            Err(Stopped::Interrupt(interrupt)) => return interrupted(interrupt, Report::default()),
+            Err(Stopped::Interrupt(interrupt)) => {
+                return (interrupted(interrupt, Report::default()), None);
+            }
             Err(Stopped::Trouble(trouble)) => {
                 log.line(LogChunk::SETUP, &trouble);
-                return broken(trouble);
+                return (broken(trouble), None);
             }
         };
         let verdict = in_directory(slot, assignment, lease, shell, &run_dir, log).await;
-        run_dir.remove().await;
-        verdict
+        (verdict, Some(run_dir))
     };
     tokio::pin!(work);
     tokio::select! {
@@ -164,16 +185,16 @@ async fn fetch<D: Dispatcher>(
         git_ref: assignment.git_ref.clone(),
         source: assignment.source.clone(),
     };
-    let limit = tokio::time::sleep(assignment.stack.timeout.max(Duration::from_mins(1)));
-    tokio::select! {
-        result = mirror.need(&wanted) => result?,
-        interrupt = lease.interrupted() => return Err(Stopped::Interrupt(interrupt)),
-        () = limit => return Err(Stopped::Trouble("fetching took longer than the stack may".to_owned())),
-    }
-    let run_dir = make_run_dir(slot, assignment, shell, &mirror)?;
-    let checked_out = tokio::select! {
-        result = run_dir.check_out(&shared.git, &mirror, &wanted, slot.user) => result.map_err(Stopped::from),
-        interrupt = lease.interrupted() => Err(Stopped::Interrupt(interrupt)),
+    // A dozen new files take milliseconds, and nothing in them depends on the fetch.
+    let run_dir = make_run_dir(slot, assignment, shell, &mirror);
+    let (run_dir, fetched) = tokio::join!(run_dir, bring(&mirror, &wanted, assignment, lease));
+    let run_dir = run_dir?;
+    let checked_out = match fetched {
+        Ok(()) => tokio::select! {
+            result = run_dir.check_out(&shared.git, &mirror, &wanted, slot.user) => result.map_err(Stopped::from),
+            interrupt = lease.interrupted() => Err(Stopped::Interrupt(interrupt)),
+        },
+        Err(stopped) => Err(stopped),
     };
     match checked_out {
         Ok(()) => Ok(run_dir),
@@ -184,15 +205,36 @@ async fn fetch<D: Dispatcher>(
     }
 }
 
-fn make_run_dir<D>(
+/// Waits until the commit is in the mirror.
+async fn bring(
+    mirror: &Mirror,
+    wanted: &Wanted,
+    assignment: &Assignment,
+    lease: &Lease,
+) -> Result<(), Stopped> {
+    let limit = tokio::time::sleep(assignment.stack.timeout.max(Duration::from_mins(1)));
+    tokio::select! {
+        result = mirror.need(wanted) => Ok(result?),
+        interrupt = lease.interrupted() => Err(Stopped::Interrupt(interrupt)),
+        () = limit => Err(Stopped::Trouble("fetching took longer than the stack may".to_owned())),
+    }
+}
+
+async fn make_run_dir<D>(
     slot: &Slot<D>,
     assignment: &Assignment,
     shell: bool,
-    mirror: &Mirror,
+    mirror: &Arc<Mirror>,
 ) -> Result<RunDir, WorkspaceError> {
     let inside = (!shell).then(|| std::path::Path::new(OBJECTS));
     let runs = slot.shared.capabilities.work_dir.join("runs");
-    RunDir::create(&runs, &assignment.ticket, mirror, inside, &assignment.sha, slot.user)
+    let (ticket, sha, user) = (assignment.ticket.clone(), assignment.sha.clone(), slot.user);
+    let mirror = Arc::clone(mirror);
+    let create = move || RunDir::create(&runs, &ticket, &mirror, inside, &sha, user);
+    tokio::task::spawn_blocking(create)
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
         .map_err(|error| WorkspaceError::local("make a run directory", &error))
 }
 
