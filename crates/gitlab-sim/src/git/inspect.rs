@@ -46,16 +46,29 @@ impl Repo {
         if self.known().contains_key(rev) {
             return Some(rev.to_owned());
         }
-        let peeled = format!("{rev}^{{commit}}");
-        let sha =
-            self.git_text(&["rev-parse", "-q", "--verify", "--end-of-options", &peeled]).ok()?;
+        let peeled = || {
+            let peeled = format!("{rev}^{{commit}}");
+            self.git_text(&["rev-parse", "-q", "--verify", "--end-of-options", &peeled]).ok()
+        };
+        let sha = self.loose_ref(&format!("refs/heads/{rev}")).or_else(peeled)?;
         self.known().entry(sha.clone()).or_default();
         Some(sha)
     }
 
     /// What a full ref name points at: the tag object for annotated tags.
     pub(crate) fn ref_target(&self, name: &str) -> Option<String> {
-        self.git_text(&["rev-parse", "-q", "--verify", "--end-of-options", name]).ok()
+        self.loose_ref(name).or_else(|| {
+            self.git_text(&["rev-parse", "-q", "--verify", "--end-of-options", name]).ok()
+        })
+    }
+
+    /// What a ref that has a file of its own points at, without a process.
+    fn loose_ref(&self, name: &str) -> Option<String> {
+        let plain = name.starts_with("refs/") && name.split('/').all(|part| !part.starts_with('.'));
+        let text = std::fs::read_to_string(plain.then(|| self.dir().join(name))?).ok()?;
+        let sha = text.trim_end();
+        let is_sha = sha.len() == 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_sha.then(|| sha.to_owned())
     }
 
     /// Full names and targets of all branches and tags.
@@ -76,6 +89,9 @@ impl Repo {
     }
 
     pub(crate) fn merge_base(&self, one: &str, other: &str) -> Option<String> {
+        if self.commit_at(other).is_ok_and(|commit| commit.parents == [one]) {
+            return Some(one.to_owned());
+        }
         self.git_text(&["merge-base", one, other]).ok()
     }
 
@@ -98,6 +114,12 @@ impl Repo {
         to: &str,
         limit: usize,
     ) -> Result<Vec<Commit>, SimError> {
+        if let Some(from) = from
+            && let Ok(commit) = self.commit_at(to)
+            && commit.parents == [from]
+        {
+            return Ok(vec![commit]);
+        }
         let exclude = from.map(|from| format!("^{from}"));
         let limit = format!("-n{limit}");
         let format = "--format=%x01%H%x02%P%x02%an%x02%ae%x02%aI%x02%B%x03";
@@ -126,11 +148,11 @@ impl Repo {
 
     /// Changed files between two commits, renames detected.
     pub(crate) fn diff(&self, from: &str, to: &str) -> Result<Vec<DiffEntry>, SimError> {
-        let raw = self.git(&["diff", "--raw", "-z", "-M", "--no-abbrev", from, to])?;
-        let raw = String::from_utf8_lossy(&raw);
-        let mut entries = parse_raw(&raw);
-        let patch = self.git(&["diff", "-p", "-M", from, to])?;
-        let patch = String::from_utf8_lossy(&patch);
+        let both = self.git(&["diff", "--raw", "-p", "-z", "-M", "--no-abbrev", from, to])?;
+        let both = String::from_utf8_lossy(&both);
+        // An empty word stands between the raw entries and the patch.
+        let (raw, patch) = both.split_once("\0\0").unwrap_or((&both, ""));
+        let mut entries = parse_raw(raw);
         // Git prints one section per raw entry, in the same order; content lines never start
         // with `diff --git`.
         let marked = format!("\n{patch}");
