@@ -69,10 +69,14 @@ impl Feedback {
     ) -> Result<(), FeedbackError> {
         let intended_at = Instant::now();
         let intended = StatusesIntended { writes: writes.clone(), epoch: commit.claimed.epoch };
-        self.tell(commit.claimed, &commit.stream, intended).await?;
+        let (told, capabilities) = tokio::join!(
+            self.tell(commit.claimed, &commit.stream, intended),
+            self.capabilities(commit.project),
+        );
+        told?;
+        let mut capabilities = capabilities?;
         let mut outcomes: Vec<StatusOutcome> = Vec::with_capacity(writes.len());
         let mut put_off = None;
-        let mut capabilities = self.capabilities(commit.project).await?;
         for write in &writes {
             if intended_at.elapsed() > SEND_WITHIN {
                 put_off = Some(FeedbackError::HeldUp);
