@@ -29,6 +29,9 @@ use crate::settings::Settings;
 const PLANNERS: usize = 4;
 const WRITERS: [(WorkKind, usize); 3] =
     [(WorkKind::Statuses, 4), (WorkKind::Note, 2), (WorkKind::Deployment, 2)];
+/// How long events gather before the pages' lists take them in. A delivery comes to a dozen events
+/// within a moment; one step for all of them leaves the writer and the processor to the statuses.
+const GATHER: Duration = Duration::from_millis(100);
 /// HTTP workers; each is one thread.
 const HTTP_WORKERS: usize = 2;
 /// How long requests may go on after the listener has closed, in seconds.
@@ -230,10 +233,6 @@ fn topic(kind: WorkKind) -> Topic {
         WorkKind::Deployment => Topic::Deployments,
     }
 }
-
-/// How long events gather before the pages' lists take them in. A delivery comes to a dozen events
-/// within a moment; one step for all of them leaves the writer and the processor to the statuses.
-const GATHER: Duration = Duration::from_millis(100);
 
 fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<()>) {
     let projector = Projector::new(store.clone());
