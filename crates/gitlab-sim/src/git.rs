@@ -2,6 +2,7 @@
 //! Called with the state locked, so every call must be short; fetching and cloning by the bot
 //! goes through `http::git_backend` instead and takes no lock.
 
+mod conversation;
 mod inspect;
 mod write;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use conversation::Conversations;
 pub(crate) use inspect::{Commit, DiffEntry};
 pub(crate) use write::Signature;
 
@@ -25,12 +27,13 @@ pub(crate) struct Repo {
     dir: PathBuf,
     /// Commits known to exist. They never go away, as nothing is pruned.
     known: Arc<Mutex<BTreeMap<String, Option<Commit>>>>,
+    conversations: Arc<Conversations>,
 }
 
 impl Repo {
     /// Makes an empty repository whose HEAD is `main`.
     pub(crate) fn init(dir: PathBuf) -> Result<Self, SimError> {
-        let repo = Self { dir, known: Arc::default() };
+        let repo = Self { dir, known: Arc::default(), conversations: Arc::default() };
         let dir = repo.dir.display().to_string();
         run(Path::new("."), &["init", "-q", "--bare", "-b", "main", &dir], b"")?;
         repo.configure()?;
@@ -39,7 +42,7 @@ impl Repo {
 
     /// Copies branches and tags of `from`, as forking does.
     pub(crate) fn fork(from: &Self, dir: PathBuf) -> Result<Self, SimError> {
-        let repo = Self { dir, known: Arc::default() };
+        let repo = Self { dir, known: Arc::default(), conversations: Arc::default() };
         let (source, target) = (from.dir.display().to_string(), repo.dir.display().to_string());
         run(Path::new("."), &["clone", "-q", "--bare", "--no-local", &source, &target], b"")?;
         repo.configure()?;
@@ -82,10 +85,8 @@ impl Repo {
     }
 }
 
-/// Runs git with neither the user's nor the machine's settings.
-fn run(dir: &Path, args: &[&str], input: &[u8]) -> Result<Vec<u8>, SimError> {
-    let name = args.first().copied().unwrap_or_default();
-    let failed = |detail: String| SimError::Git { command: name.to_owned(), detail };
+/// Git with neither the user's nor the machine's settings.
+fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command
         .current_dir(dir)
@@ -97,7 +98,13 @@ fn run(dir: &Path, args: &[&str], input: &[u8]) -> Result<Vec<u8>, SimError> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    command
+}
+
+fn run(dir: &Path, args: &[&str], input: &[u8]) -> Result<Vec<u8>, SimError> {
+    let name = args.first().copied().unwrap_or_default();
+    let failed = |detail: String| SimError::Git { command: name.to_owned(), detail };
+    let mut child = command(dir, args).spawn().map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A command that answers without reading its input closes the pipe; its exit code tells.
         let _ = stdin.write_all(input);

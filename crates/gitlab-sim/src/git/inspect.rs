@@ -134,8 +134,11 @@ impl Repo {
         if let Some(Some(commit)) = self.known().get(sha) {
             return Ok(commit.clone());
         }
-        let found = self.log(None, sha, 1)?.into_iter().next();
-        let commit = found.ok_or_else(|| SimError::unknown(format!("commit {sha}")))?;
+        let unknown = || SimError::unknown(format!("commit {sha}"));
+        let sha = self.resolve(sha).ok_or_else(unknown)?;
+        let told = self.conversations.commit(self.dir(), &sha).map_err(failed)?;
+        let text = String::from_utf8_lossy(&told);
+        let commit = text.split('\u{1}').find_map(parse_commit).ok_or_else(unknown)?;
         self.known().insert(commit.sha.clone(), Some(commit.clone()));
         Ok(commit)
     }
@@ -148,7 +151,7 @@ impl Repo {
 
     /// Changed files between two commits, renames detected.
     pub(crate) fn diff(&self, from: &str, to: &str) -> Result<Vec<DiffEntry>, SimError> {
-        let both = self.git(&["diff", "--raw", "-p", "-z", "-M", "--no-abbrev", from, to])?;
+        let both = self.conversations.diff(self.dir(), from, to).map_err(failed)?;
         let both = String::from_utf8_lossy(&both);
         // An empty word stands between the raw entries and the patch.
         let (raw, patch) = both.split_once("\0\0").unwrap_or((&both, ""));
@@ -180,8 +183,12 @@ impl Repo {
     /// Content of a file, or `None` if the commit has no such file.
     pub(crate) fn file(&self, rev: &str, path: &str) -> Option<Vec<u8>> {
         let spec = format!("{rev}:{path}");
-        self.git(&["cat-file", "blob", &spec]).ok()
+        self.conversations.file(self.dir(), &spec).ok().flatten()
     }
+}
+
+fn failed(error: std::io::Error) -> SimError {
+    SimError::Git { command: "a git process that stays".to_owned(), detail: error.to_string() }
 }
 
 fn parse_commit(record: &str) -> Option<Commit> {
