@@ -154,13 +154,10 @@ impl From<serde_json::Error> for ParseError {
 /// body. Events that are not read give [`Payload::Other`] whatever their JSON looks like.
 pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
     let body = text(body)?;
-    serde_json::from_str::<shape::Sound>(body)?;
-    // It is sound JSON; an odd shape is fine as long as nobody reads it.
-    let outline = || read::<shape::Outline>(body).unwrap_or_default();
     let system;
     let kind = match event_header {
         "System Hook" => {
-            system = outline();
+            system = outline(body);
             system.kind().unwrap_or_default()
         }
         "Push Hook" => "push",
@@ -170,6 +167,14 @@ pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
         "Pipeline Hook" => "pipeline",
         _ => "",
     };
+    if !READ.contains(&kind) || !shape::is_shallow(body) {
+        sound(body)?;
+    }
+    // Text that is no JSON is told before a field that is missing.
+    read_kind(kind, event_header, body).map_err(|error| sound(body).err().unwrap_or(error))
+}
+
+fn read_kind(kind: &str, event_header: &str, body: &str) -> Result<Payload, ParseError> {
     Ok(match kind {
         "push" => Payload::Push(read(body)?),
         "tag_push" => Payload::TagPush(read(body)?),
@@ -177,7 +182,7 @@ pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
         "note" => Payload::Note(read::<shape::NoteHook>(body)?.into()),
         "pipeline" => Payload::Pipeline(read::<shape::PipelineHook>(body)?.into()),
         _ => {
-            let outline = outline();
+            let outline = outline(body);
             Payload::Other {
                 event: event_header.to_owned(),
                 object_kind: outline.kind().map(str::to_owned),
@@ -186,6 +191,19 @@ pub fn parse(event_header: &str, body: &[u8]) -> Result<Payload, ParseError> {
         }
     })
 }
+
+/// An odd shape is fine as long as nobody reads it.
+fn outline(body: &str) -> shape::Outline {
+    read(body).unwrap_or_default()
+}
+
+fn sound(body: &str) -> Result<(), ParseError> {
+    serde_json::from_str::<shape::Sound>(body)?;
+    Ok(())
+}
+
+/// Kinds of which fields are read.
+const READ: [&str; 5] = ["push", "tag_push", "merge_request", "note", "pipeline"];
 
 /// Looked through once here, the bytes of each string need not be again by every reader.
 fn text(body: &[u8]) -> Result<&str, ParseError> {

@@ -9,8 +9,17 @@ use serde_json::Value;
 use super::payload::{Changes, MergeRequest, Note, Pipeline};
 use crate::tolerant::{non_empty, or_default};
 
+/// Levels that `serde_json` reads.
+const DEEPEST: usize = 127;
+
+/// Whether it cannot go beyond `serde_json`'s depth limit: it has too few brackets.
+pub(super) fn is_shallow(body: &str) -> bool {
+    let opening = |byte: &&u8| matches!(byte, b'[' | b'{');
+    body.as_bytes().iter().filter(opening).count() <= DEEPEST
+}
+
 /// Any JSON within `serde_json`'s depth limit. Fields nobody reads are skipped without that
-/// limit, so this is asked first.
+/// limit, so this is asked first of what may be deep.
 pub(super) struct Sound;
 
 impl<'de> Deserialize<'de> for Sound {
