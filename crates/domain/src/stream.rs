@@ -1,5 +1,7 @@
 //! Names of streams. Everybody who writes or reads a stream gets its name here.
 
+use std::fmt::Display;
+
 use crate::id::{ChangeKey, ProjectKey, RunId, Sha};
 
 /// A delivery with a key GitLab repeats on redelivery, or with our own unique one.
@@ -40,6 +42,17 @@ pub fn note(change: &ChangeKey) -> String {
 /// The deployment of a tracked run.
 pub fn deployment(run: &RunId) -> String {
     format!("deployment-{run}")
+}
+
+/// Key of the work item that plans a delivery. Nobody foresees what a delivery is called, but `id`
+/// grows: rows that come together stand together.
+pub fn plan_key(id: impl Display, delivery: &str) -> String {
+    format!("{id}/{delivery}")
+}
+
+/// The delivery of a [`plan_key`], or the whole key if it is none.
+pub fn planned(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(_, delivery)| delivery)
 }
 
 /// Key of the work item that writes a commit's statuses.

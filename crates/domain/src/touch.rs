@@ -15,7 +15,8 @@ use crate::trigger::Trigger;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkKind {
-    /// A delivery to plan (key: its stream), or a change to look at again (key: its stream).
+    /// A delivery to plan (key: [`stream::plan_key`]), or a change to look at again (key: its
+    /// stream).
     Plan,
     /// A run to execute (key: the run).
     Run,
@@ -78,14 +79,17 @@ impl Touch {
     }
 }
 
-/// The work that `event`, appended to `stream_name`, makes due.
-pub fn touches(event: &Event, stream_name: &str) -> Vec<Touch> {
+/// The work that `event`, appended to `stream_name`, makes due. `id`: the event's; those of later
+/// events are greater.
+pub fn touches(event: &Event, stream_name: &str, id: impl fmt::Display) -> Vec<Touch> {
     match event {
         // What is understood and asks for nothing has its outcome already.
         Event::DeliveryReceived(received) if matches!(received.trigger, Trigger::Other { .. }) => {
             Vec::new()
         }
-        Event::DeliveryReceived(_) => vec![Touch::now(WorkKind::Plan, stream_name, URGENT)],
+        Event::DeliveryReceived(_) => {
+            vec![Touch::now(WorkKind::Plan, stream::plan_key(id, stream_name), URGENT)]
+        }
         Event::ChangePlanned(_) | Event::CommandHandled(_) => note_of_stream(stream_name),
         Event::RunRequested(run) if run.needs.is_empty() => {
             vec![Touch::now(WorkKind::Run, run.run.as_str(), run_class(run.deploys.is_some()))]

@@ -53,7 +53,7 @@ pub(crate) fn ignored(reason: impl Into<String>) -> Decided {
 
 impl Planner {
     pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
-        let name = claimed.key.key.as_str();
+        let name = stream::planned(&claimed.key.key);
         let envelopes = self.store.load(name).await?;
         let mut delivery = Delivery::default();
         for event in envelopes.iter().filter_map(|e| e.event().ok()) {

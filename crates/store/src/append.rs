@@ -102,9 +102,8 @@ impl Append {
     #[must_use]
     pub fn write(mut self, stream: &str, expected: Expected, events: Vec<NewEvent>) -> Self {
         for new in &events {
-            self.touches.extend(
-                aldis_domain::touch::touches(&new.event, stream).into_iter().map(WorkTouch::from),
-            );
+            let due = aldis_domain::touch::touches(&new.event, stream, new.id.simple());
+            self.touches.extend(due.into_iter().map(WorkTouch::from));
         }
         self.writes.push(StreamWrite { stream: stream.to_owned(), expected, events });
         self

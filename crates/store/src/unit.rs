@@ -156,7 +156,8 @@ impl Unit {
     /// folded is appended to whatever it holds.
     pub fn append(&mut self, stream: &str, event: impl Into<Event>) {
         let new = NewEvent::new(event);
-        self.append.touches.extend(touches(&new.event, stream).into_iter().map(WorkTouch::from));
+        let due = touches(&new.event, stream, new.id.simple());
+        self.append.touches.extend(due.into_iter().map(WorkTouch::from));
         self.streams.entry(stream.to_owned()).or_default().new.push(new);
     }
 
