@@ -216,6 +216,4 @@ pub(crate) mod sqlite {
          AND rowid IN (SELECT rowid FROM log_chunks ORDER BY rowid LIMIT 256)";
     pub(crate) const PRUNE_CALLS: &str = "DELETE FROM api_calls WHERE id IN \
          (SELECT id FROM api_calls WHERE at < $1 LIMIT 256)";
-    pub(crate) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
-    pub(crate) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 }

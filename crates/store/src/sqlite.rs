@@ -29,7 +29,7 @@ use crate::error::StoreError;
 use crate::secret::Sealer;
 use crate::settings::Settings;
 use crate::work::Bells;
-use writer::{Told, Writer};
+use writer::{Told, Writer, write_ahead_log};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -78,7 +78,9 @@ impl Sqlite {
             bells: bells.clone(),
             failpoint: settings.failpoint.clone(),
         };
-        let writer = Writer::start(connection, options.clone(), clock.clone(), told, lock).await?;
+        let flush = write_ahead_log(&path).map_err(|e| files(&path, &e))?;
+        let writer =
+            Writer::start(connection, options.clone(), clock.clone(), told, flush, lock).await?;
         Ok(Self {
             readers: pool(options),
             writer: Some(writer),
@@ -142,7 +144,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(ROWS_AHEAD)
         .statement_cache_capacity(200)

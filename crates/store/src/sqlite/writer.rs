@@ -2,15 +2,18 @@
 //!
 //! The task takes whatever was queued while the last commit ran, and commits it as one group.
 //! There is no timer: a lone command does not wait. A group that fails is done again command by
-//! command, so that one bad command spoils nobody else's.
+//! command, so that one bad command spoils nobody else's. A group with facts is answered when it is
+//! on the disk, and the next one is written meanwhile.
 
 mod append;
 mod checkpoint;
+mod disk;
 mod session;
 #[cfg(test)]
 mod tests;
 
 pub(super) use append::insert_calls;
+pub(super) use disk::write_ahead_log;
 pub(super) use session::{Session, Value};
 
 use std::fs::File;
@@ -31,6 +34,7 @@ use crate::judge::Ready;
 use crate::sql;
 use crate::work::Bells;
 use checkpoint::Checkpointer;
+use disk::{Committed, Disk, Flush};
 
 /// Commands in one group. More would only make the first of them wait.
 const GROUP: usize = 512;
@@ -117,6 +121,7 @@ impl Writer {
         options: SqliteConnectOptions,
         clock: Clock,
         told: Told,
+        flush: Flush,
         lock: File,
     ) -> Result<Self> {
         let head = read::head(&mut db).await?;
@@ -124,8 +129,9 @@ impl Writer {
         let wall = last.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
         let (commands, queue) = mpsc::channel(QUEUE);
         let checkpointer = Checkpointer::start(options.connect().await?);
-        let (durable, failed) = (true, false);
-        let task = Task { db, options, clock, told, head, wall, durable, failed, checkpointer };
+        let disk = Disk::start(flush, told.clone());
+        let failed = false;
+        let task = Task { db, options, clock, told, head, wall, failed, checkpointer, disk };
         tokio::spawn(task.work(queue, lock));
         Ok(Self { commands })
     }
@@ -182,11 +188,10 @@ struct Task {
     head: Head,
     /// The latest moment that was given out.
     wall: i64,
-    /// Whether the connection waits for the disk when it commits.
-    durable: bool,
     /// Whether the last transaction failed.
     failed: bool,
     checkpointer: Checkpointer,
+    disk: Disk,
 }
 
 /// What is committed together.
@@ -212,6 +217,7 @@ impl Task {
             self.commit(group).await;
         }
         queue.close();
+        self.disk.end().await;
         self.checkpointer.end().await;
         if let Err(error) = self.db.close().await {
             tracing::warn!(%error, "the database was not closed cleanly");
@@ -228,7 +234,7 @@ impl Task {
             return;
         }
         let error = match self.attempt(&mut group).await {
-            Ok(()) => return group.answer(),
+            Ok(events) => return self.settle(group, events),
             Err(error) => error,
         };
         if group.writes.len() + group.appends.len() == 1 {
@@ -237,18 +243,27 @@ impl Task {
         tracing::warn!(%error, "a group of writes failed; each is tried alone");
         for mut single in group.singles() {
             match self.attempt(&mut single).await {
-                Ok(()) => single.answer(),
+                Ok(events) => self.settle(single, events),
                 Err(error) => single.fail(error),
             }
         }
     }
 
+    /// Leases and output may be lost with the power, facts may not: only facts wait for the disk.
+    /// See `docs/adr/0001-claims-without-fsync.md`.
+    fn settle(&mut self, group: Group, events: Vec<Envelope>) {
+        let (facts, rest) = group.divided();
+        rest.answer();
+        if !facts.is_empty() {
+            self.disk.settle(Committed { group: facts, events, head: self.head.position });
+        }
+    }
+
     /// After an error SQLite may have rolled back by itself or not, and the driver does not know
     /// which. A fresh connection does.
-    async fn attempt(&mut self, group: &mut Group) -> Result<()> {
+    async fn attempt(&mut self, group: &mut Group) -> Result<Vec<Envelope>> {
         if self.failed {
             self.db = self.options.connect().await?;
-            self.durable = true;
         }
         let result = self.transaction(group).await;
         self.failed = result.is_err();
@@ -259,8 +274,8 @@ impl Task {
         result
     }
 
-    async fn transaction(&mut self, group: &mut Group) -> Result<()> {
-        self.sync(group.durable()).await?;
+    /// Returns the events that it added to the log.
+    async fn transaction(&mut self, group: &mut Group) -> Result<Vec<Envelope>> {
         self.wall = self.wall.max(self.clock.wall_micros());
         let now = Now { lease: self.clock.lease_millis(), wall: self.wall };
         let mut session = Session::new(&mut self.db);
@@ -277,14 +292,10 @@ impl Task {
         }
         self.told.strike(Moment::Before, &events);
         session.run(sql::sqlite::COMMIT, &[]).await?;
-        self.told.strike(Moment::After, &events);
         self.checkpointer.written(group.writes.len() + 2 * events.len());
-        if head != self.head {
-            self.head = head;
-            self.told.positions.send_replace(head.position);
-        }
+        self.head = head;
         self.ring(group);
-        Ok(())
+        Ok(events)
     }
 
     fn ring(&self, group: &Group) {
@@ -297,17 +308,6 @@ impl Task {
                 .send_modify(|bells| touched.for_each(|touch| bells.ring(touch.key.kind)));
         }
     }
-
-    /// Leases and output may be lost with the power, facts may not: only groups with facts wait
-    /// for the disk. See `docs/adr/0001-claims-without-fsync.md`.
-    async fn sync(&mut self, durable: bool) -> Result<()> {
-        if self.durable != durable {
-            let pragma = if durable { sql::sqlite::SYNC_FULL } else { sql::sqlite::SYNC_NORMAL };
-            query(pragma).execute(&mut self.db).await?;
-            self.durable = durable;
-        }
-        Ok(())
-    }
 }
 
 impl Group {
@@ -315,8 +315,10 @@ impl Group {
         self.writes.is_empty() && self.appends.is_empty()
     }
 
-    fn durable(&self) -> bool {
-        !self.appends.is_empty() || self.writes.iter().any(|write| write.durable())
+    /// What must be on disk when it is answered, and what need not.
+    fn divided(self) -> (Self, Self) {
+        let (durable, rest) = self.writes.into_iter().partition(|write| write.durable());
+        (Self { writes: durable, appends: self.appends }, Self { writes: rest, appends: vec![] })
     }
 
     fn singles(self) -> impl Iterator<Item = Self> {
