@@ -150,6 +150,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(200)
         .pragma("cache_size", "-16384")
         .pragma("wal_autocheckpoint", "16000")
+        // Pages that a statement may have to put back: they would go to a file otherwise.
+        .pragma("temp_store", "memory")
         .disable_statement_logging()
 }
 
