@@ -252,7 +252,7 @@ fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<
             bus.hint(Topic::Log);
         }
     });
-    tasks.spawn(consume("projector", listener, leave.clone(), async move || {
+    tasks.spawn(consume("projector", listener, leave.clone(), async move |_| {
         let begun = Instant::now();
         let moved = projector.run_once().await?;
         Ok::<_, aldis_web::ProjectionError>(if moved {
@@ -281,7 +281,7 @@ fn spawn_runner(
     tasks.spawn(async move {
         while !told.stopped() {
             listener.wait(Duration::from_secs(1)).await;
-            wake.notify_waiters();
+            wake.notify_one();
         }
     });
     tasks.spawn(async move {
@@ -320,8 +320,8 @@ impl Parts {
         for _ in 0..PLANNERS {
             let planner = planner.clone();
             let listener = bus.listen(Topic::Plan);
-            loops.spawn(consume("planner", listener, leave.clone(), async move || {
-                planner.step().await
+            loops.spawn(consume("planner", listener, leave.clone(), async move |baton| {
+                planner.step(baton).await
             }));
         }
         let feedback = Feedback::new(store, gitlab, base_url, own_user, "feedback".to_owned());
@@ -329,8 +329,8 @@ impl Parts {
             for _ in 0..count {
                 let feedback = feedback.clone();
                 let listener = bus.listen(topic(kind));
-                loops.spawn(consume("feedback", listener, leave.clone(), async move || {
-                    feedback.step(kind).await
+                loops.spawn(consume("feedback", listener, leave.clone(), async move |baton| {
+                    feedback.step(kind, baton).await
                 }));
             }
         }

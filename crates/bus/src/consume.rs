@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::Listener;
+use crate::{Baton, Listener};
 
 /// What one step of a consumer came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,18 +56,20 @@ impl Stop {
 }
 
 /// Runs `step` until told to stop. A failed step is logged here, once, and tried again after a
-/// pause that grows; nothing is lost by it, the work stays due in the store.
+/// pause that grows; nothing is lost by it, the work stays due in the store. A step that takes one
+/// of several due items passes the baton before it goes to work.
 pub async fn consume<E: Display>(
     name: &'static str,
     mut listener: Listener,
     mut stop: Stop,
-    mut step: impl AsyncFnMut() -> Result<Step, E>,
+    mut step: impl AsyncFnMut(&Baton) -> Result<Step, E>,
 ) {
     let mut failures: u32 = 0;
     let mut jitter = Jitter::new(name);
+    let baton = listener.baton();
     while !stop.stopped() {
         listener.hush();
-        let wait = match step().await {
+        let wait = match step(&baton).await {
             Ok(Step::Worked) => {
                 failures = 0;
                 continue;
@@ -115,6 +117,8 @@ impl Jitter {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::{Bus, Topic};
 
@@ -124,7 +128,7 @@ mod tests {
         let (handle, told) = stop();
         let mut steps = 0;
         let started = tokio::time::Instant::now();
-        consume("test", bus.listen(Topic::Plan), told, async || {
+        consume("test", bus.listen(Topic::Plan), told, async |_| {
             steps += 1;
             if steps == 1 {
                 bus.hint(Topic::Plan);
@@ -138,12 +142,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_of_many_wakes_and_wakes_the_next_if_there_is_more() {
+        let bus = Bus::in_process();
+        let (handle, told) = stop();
+        let (due, looks) = (&Cell::new(0), &Cell::new(0));
+        let look = async |baton: &Baton| {
+            looks.set(looks.get() + 1);
+            if due.get() == 0 {
+                return Ok::<_, String>(Step::Idle { next_due: None });
+            }
+            due.set(due.get() - 1);
+            if due.get() > 0 {
+                baton.pass();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            Ok(Step::Worked)
+        };
+        let consumer = || consume("test", bus.listen(Topic::Plan), told.clone(), look);
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!(looks.take(), 4, "everybody looks once at the beginning");
+            due.set(1);
+            bus.hint(Topic::Plan);
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            assert_eq!((due.get(), looks.take()), (0, 2), "one works and looks again");
+            due.set(3);
+            bus.hint(Topic::Plan);
+            tokio::time::sleep(Duration::from_millis(9)).await;
+            assert_eq!((due.get(), looks.take()), (0, 3), "three work at the same time");
+            handle.stop();
+        };
+        tokio::join!(consumer(), consumer(), consumer(), consumer(), ends);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn without_hints_it_looks_every_few_seconds_and_failures_do_not_end_it() {
         let bus = Bus::in_process();
         let (handle, told) = stop();
         let mut steps = 0;
         let started = tokio::time::Instant::now();
-        consume("test", bus.listen(Topic::Plan), told, async || {
+        consume("test", bus.listen(Topic::Plan), told, async |_| {
             steps += 1;
             match steps {
                 1 => Ok(Step::Idle { next_due: None }),

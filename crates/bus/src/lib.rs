@@ -7,7 +7,7 @@ mod consume;
 mod in_process;
 
 pub use consume::{Step, Stop, StopHandle, consume, stop};
-pub use in_process::{Bus, Listener};
+pub use in_process::{Baton, Bus, Listener};
 
 /// What a hint is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,12 @@ pub enum Topic {
 }
 
 impl Topic {
+    /// Whether a hint is for one of many consumers, who then looks and passes on what is more than
+    /// it takes. Every look is a write to the store.
+    fn is_shared(self) -> bool {
+        matches!(self, Self::Plan | Self::Statuses | Self::Notes | Self::Deployments)
+    }
+
     const ALL: [Self; 8] = [
         Self::Plan,
         Self::Run,

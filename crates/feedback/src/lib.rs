@@ -12,7 +12,7 @@ mod statuses;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aldis_bus::Step;
+use aldis_bus::{Baton, Step};
 use aldis_domain::event::Event;
 use aldis_domain::fold::Fold;
 use aldis_domain::statuses::Runs;
@@ -55,11 +55,14 @@ impl Feedback {
     }
 
     /// Brings the most urgent due resource of `kind` up to date, if there is one.
-    pub async fn step(&self, kind: WorkKind) -> Result<Step, StoreError> {
+    pub async fn step(&self, kind: WorkKind, baton: &Baton) -> Result<Step, StoreError> {
         let claimed = self.store.claim(kind, &self.owner, LEASE, 1).await?;
         let Some(claimed) = claimed.into_iter().next() else {
             return Ok(Step::Idle { next_due: self.store.next_due(kind).await? });
         };
+        if claimed.more {
+            baton.pass();
+        }
         let release = match self.handle(&claimed).await {
             Ok(release) => release,
             Err(FeedbackError::Store(StoreError::FencedOff)) => return Ok(Step::Worked),
@@ -93,10 +96,22 @@ impl Feedback {
         name: &str,
         event: impl Into<Event>,
     ) -> Result<(), StoreError> {
-        let event = event.into();
+        self.tell_all(claimed, name, [event.into()]).await
+    }
+
+    /// As [`Feedback::tell`]; without events nothing happens.
+    async fn tell_all(
+        &self,
+        claimed: &Claimed,
+        name: &str,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<(), StoreError> {
+        let events: Vec<Event> = events.into_iter().collect();
         transact!(self.store, Meta::from_source("feedback"), unit => {
             unit.fence(claimed.fence());
-            unit.append(name, event.clone());
+            for event in &events {
+                unit.append(name, event.clone());
+            }
             Ok(())
         })
     }

@@ -8,6 +8,7 @@ use aldis_domain::event::resource::{
     PipelineSeen, PipelinesSeen, RefusalClass, StatusOutcome, StatusState, StatusWrite,
     StatusesIntended, StatusesSettled,
 };
+use aldis_domain::fold::Fold as _;
 use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
 use aldis_domain::statuses::{Knowledge, Next, Statuses, Visible, next, settle};
 use aldis_domain::stream;
@@ -34,27 +35,30 @@ impl Feedback {
             return Ok(Release::Done);
         };
         let commit = Commit { claimed, stream: stream::statuses(project, &sha), project, sha };
-        let mut knowledge = Knowledge::default();
         for _ in 0..MOST_STEPS {
             let envelopes = self.store.load(&commit.stream).await?;
-            let statuses: Statuses = fold(&envelopes);
+            let mut statuses: Statuses = fold(&envelopes);
             let runs = self.load_runs(statuses.runs()).await?;
-            knowledge.first_status_age = first_status_age(&envelopes);
-            match next(&statuses, &runs, knowledge) {
-                Next::Resolve => {
-                    self.resolve(&commit, &statuses).await?;
-                }
-                Next::ReadPipelines => {
-                    self.read_pipelines(&commit).await?;
-                    knowledge.pipelines_read = true;
-                }
-                Next::Write(writes) => {
-                    knowledge.pipelines_read = false;
-                    self.write(&commit, &statuses, writes).await?;
-                }
-                Next::Rest { look_again: None } => return Ok(Release::Done),
-                Next::Rest { look_again: Some(seconds) } => {
-                    return Ok(Release::Later(Duration::from_secs(seconds)));
+            let first_status_age = first_status_age(&envelopes);
+            let mut knowledge = Knowledge { first_status_age, ..Knowledge::default() };
+            let mut step = next(&statuses, &runs, knowledge);
+            // Told together with what follows from it.
+            let mut seen = None;
+            if let Next::ReadPipelines = step {
+                let pipelines = Event::from(self.read_pipelines(&commit).await?);
+                statuses.apply(&pipelines);
+                knowledge.pipelines_read = true;
+                step = next(&statuses, &runs, knowledge);
+                seen = Some(pipelines);
+            }
+            match step {
+                Next::Write(writes) => self.write(&commit, &statuses, seen, writes).await?,
+                Next::Resolve => self.resolve(&commit, &statuses).await?,
+                Next::ReadPipelines => self.tell_all(claimed, &commit.stream, seen).await?,
+                Next::Rest { look_again } => {
+                    self.tell_all(claimed, &commit.stream, seen).await?;
+                    let later = |seconds| Release::Later(Duration::from_secs(seconds));
+                    return Ok(look_again.map_or(Release::Done, later));
                 }
             }
         }
@@ -65,12 +69,17 @@ impl Feedback {
         &self,
         commit: &Commit<'_>,
         statuses: &Statuses,
+        seen: Option<Event>,
         writes: Vec<StatusWrite>,
     ) -> Result<(), FeedbackError> {
         let intended_at = Instant::now();
         let intended = StatusesIntended { writes: writes.clone(), epoch: commit.claimed.epoch };
         let (told, capabilities) = tokio::join!(
-            self.tell(commit.claimed, &commit.stream, intended),
+            self.tell_all(
+                commit.claimed,
+                &commit.stream,
+                seen.into_iter().chain([intended.into()])
+            ),
             self.capabilities(commit.project),
         );
         told?;
@@ -203,7 +212,7 @@ impl Feedback {
             .collect())
     }
 
-    async fn read_pipelines(&self, commit: &Commit<'_>) -> Result<(), FeedbackError> {
+    async fn read_pipelines(&self, commit: &Commit<'_>) -> Result<PipelinesSeen, FeedbackError> {
         let query = PipelineQuery { sha: Some(commit.sha.as_str()), ref_: None };
         let listed = match self.gitlab.project(commit.project.id).pipelines(&query).await {
             Err(Error::NotFound(_) | Error::Forbidden { .. }) => Vec::new(),
@@ -214,8 +223,7 @@ impl Feedback {
             .map(|p| PipelineSeen { id: p.id, name: p.ref_, source: p.source.unwrap_or_default() })
             .collect();
         let (project, sha) = (commit.project, commit.sha.clone());
-        let seen = PipelinesSeen { project, sha, read: true, pipelines };
-        Ok(self.tell(commit.claimed, &commit.stream, seen).await?)
+        Ok(PipelinesSeen { project, sha, read: true, pipelines })
     }
 }
 

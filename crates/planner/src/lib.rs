@@ -14,7 +14,7 @@ mod project;
 
 use std::time::Duration;
 
-use aldis_bus::{Bus, Step};
+use aldis_bus::{Baton, Bus, Step};
 use aldis_domain::planning;
 use aldis_domain::touch::WorkKind;
 use aldis_gitlab::GitLab;
@@ -62,11 +62,14 @@ impl Planner {
     }
 
     /// Plans the most urgent due item, if there is one.
-    pub async fn step(&self) -> Result<Step, StoreError> {
+    pub async fn step(&self, baton: &Baton) -> Result<Step, StoreError> {
         let claimed = self.store.claim(WorkKind::Plan, &self.owner, LEASE, 1).await?;
         let Some(claimed) = claimed.into_iter().next() else {
             return Ok(Step::Idle { next_due: self.store.next_due(WorkKind::Plan).await? });
         };
+        if claimed.more {
+            baton.pass();
+        }
         let mut closed = Duration::ZERO;
         let release = match self.handle(&claimed).await {
             Ok(()) => Release::Done,

@@ -63,12 +63,14 @@ pub struct Slot<D> {
     pub(crate) cage: Cage,
     /// `None` where the server's executor is the shell.
     pub(crate) bubblewrap: Option<Bubblewrap>,
+    /// For the next slot.
+    wake: Arc<Notify>,
     name: String,
 }
 
 impl<D: Dispatcher> Runner<D> {
-    /// Takes the work directory and deletes what former lives left in it. `wake` is rung (either
-    /// way) when a run may be due.
+    /// Takes the work directory and deletes what former lives left in it. `wake` is rung when runs
+    /// may be due; one slot looks, and wakes the next if there was one.
     pub fn new(
         dispatcher: D,
         wake: Arc<Notify>,
@@ -120,6 +122,7 @@ impl<D: Dispatcher> Runner<D> {
             user,
             cage,
             bubblewrap,
+            wake: Arc::clone(&self.wake),
             name: format!("{}/{number}", settings.name),
         })
     }
@@ -172,6 +175,10 @@ fn lock(dir: &std::path::Path) -> Result<File, String> {
     Ok(file)
 }
 
+/// How long a slot that has nothing more to do leaves the processor to those who tell of its last
+/// run, before it prepares the next sandbox.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// A slot's loop.
 async fn work<D: Dispatcher>(
     mut slot: Slot<D>,
@@ -179,20 +186,28 @@ async fn work<D: Dispatcher>(
     mut stop: watch::Receiver<Stop>,
 ) {
     let poll = slot.shared.settings.poll;
+    let mut ran = false;
     while *stop.borrow() == Stop::No {
-        slot.warm_up().await;
+        if !ran {
+            slot.warm_up().await;
+        }
         // Listening begins before the look, so that no hint falls between the two.
         let hint = wake.notified();
         tokio::pin!(hint);
         hint.as_mut().enable();
         let pause = match slot.step(&stop).await {
-            Ok(Turn::Ran) => continue,
+            Ok(Turn::Ran) => {
+                ran = true;
+                continue;
+            }
+            Ok(Turn::Idle) if ran => BREATH,
             Ok(Turn::Idle) => jittered(poll),
             Err(error) => {
                 tracing::warn!(slot = slot.name, %error, "cannot claim");
                 jittered(poll)
             }
         };
+        ran = false;
         tokio::select! {
             () = &mut hint => {}
             () = tokio::time::sleep(pause) => {}
@@ -224,6 +239,7 @@ impl<D: Dispatcher> Slot<D> {
         let wish = ClaimRequest { runner: self.name.clone() };
         let claimed = self.shared.dispatcher.claim(wish).await?;
         let Some(assignment) = claimed else { return Ok(Turn::Idle) };
+        self.wake.notify_one();
         let ticket = assignment.ticket.clone();
         tracing::info!(run = %ticket.run, epoch = ticket.epoch, slot = self.name, "run claimed");
         job::execute(self, assignment, claimed_at, stop.clone()).await;

@@ -47,6 +47,8 @@ pub struct Claimed {
     pub revision: u64,
     /// Failed attempts since the last reset, without this one.
     pub attempts: u32,
+    /// Whether more work of its kind was due than was claimed.
+    pub more: bool,
     /// The lease that ran out, if this one replaces it. A lease that a restart of the embedded
     /// store made void is not reported.
     pub took_over: Option<u64>,

@@ -99,12 +99,14 @@ impl Write for Claim {
     async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<Vec<Claimed>> {
         let (text, which): (_, Value) = match &self.key {
             Some(key) => (sql::sqlite::DUE_KEY, key.as_str().into()),
-            None => (sql::sqlite::DUE, signed(self.max as u64).into()),
+            None => (sql::sqlite::DUE, signed(self.max as u64 + 1).into()),
         };
-        let rows = db.rows(text, &[self.kind.as_str().into(), now.lease.into(), which]).await?;
+        let mut rows = db.rows(text, &[self.kind.as_str().into(), now.lease.into(), which]).await?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
+        let more = rows.len() > self.max;
+        rows.truncate(self.max);
         let count = signed(rows.len() as u64);
         let taken = db.rows(sql::sqlite::TAKE_EPOCHS, &[count.into()]).await?;
         let last = taken.first().ok_or_else(|| StoreError::Corrupt("no lease_head".into()))?;
@@ -114,7 +116,7 @@ impl Write for Claim {
         for (epoch, row) in (first..).zip(&rows) {
             let rowid: i64 = row.try_get(0)?;
             leases.push((rowid, epoch));
-            claimed.push(self.claimed(row, epoch)?);
+            claimed.push(self.claimed(row, epoch, more)?);
         }
         let until = now.lease.saturating_add(self.lease);
         let values = [json_list(leases).into(), self.owner.as_str().into(), until.into()];
@@ -124,7 +126,7 @@ impl Write for Claim {
 }
 
 impl Claim {
-    fn claimed(&self, row: &SqliteRow, epoch: u64) -> Result<Claimed> {
+    fn claimed(&self, row: &SqliteRow, epoch: u64, more: bool) -> Result<Claimed> {
         let ran_out: Option<i64> = row.try_get(6)?;
         let took_over = match ran_out {
             Some(_) => Some(unsigned(row, 4)?),
@@ -136,6 +138,7 @@ impl Claim {
             epoch,
             revision: unsigned(row, 3)?,
             attempts: small(row, 5)? + u32::from(took_over.is_some()),
+            more,
             took_over,
         })
     }
