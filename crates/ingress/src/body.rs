@@ -26,14 +26,24 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut web::Payload) -> B
     if announced > BODY_LIMIT as u64 {
         return Body::TooLarge(announced);
     }
+    let Some(first) = payload.next().await else { return Body::Whole(Bytes::new()) };
+    let Ok(first) = first else { return Body::Aborted };
+    if first.len() as u64 == announced {
+        return Body::Whole(first);
+    }
     let room = usize::try_from(announced).unwrap_or(FIRST_BUFFER).min(FIRST_BUFFER);
     let mut body = BytesMut::with_capacity(room);
-    while let Some(chunk) = payload.next().await {
-        let Ok(chunk) = chunk else { return Body::Aborted };
+    let mut chunk = first;
+    loop {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Body::TooLarge((body.len() + chunk.len()) as u64);
         }
         body.extend_from_slice(&chunk);
+        chunk = match payload.next().await {
+            Some(Ok(next)) => next,
+            Some(Err(_)) => return Body::Aborted,
+            None => break,
+        };
     }
     Body::Whole(body.freeze())
 }

@@ -1,5 +1,7 @@
 //! The envelope around an event, and the hash chain through all envelopes.
 
+use std::sync::Arc;
+
 use aldis_domain::event::{Event, EventError};
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ pub struct NewEvent {
     pub event: Event,
     /// The raw webhook body that the event tells of, lz4. It is kept outside the chain, under the
     /// event's position.
-    pub payload: Option<Vec<u8>>,
+    pub payload: Option<Arc<[u8]>>,
 }
 
 /// Why and by whom events were appended. One for all events of an append.
@@ -64,8 +66,8 @@ impl NewEvent {
 
     /// Keeps a webhook body (lz4) beside the event.
     #[must_use]
-    pub fn with_payload(self, bytes: Vec<u8>) -> Self {
-        Self { payload: Some(bytes), ..self }
+    pub fn with_payload(self, bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self { payload: Some(bytes.into()), ..self }
     }
 }
 

@@ -2,6 +2,7 @@
 //! writer brings the facts and writes what comes out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use aldis_domain::event::Event;
 use uuid::Uuid;
@@ -67,7 +68,7 @@ pub(crate) struct Judgement {
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) events: Vec<Envelope>,
     /// Bodies, each with the position of its event.
-    pub(crate) payloads: Vec<(Position, Vec<u8>)>,
+    pub(crate) payloads: Vec<(Position, Arc<[u8]>)>,
     pub(crate) work: BTreeMap<WorkKey, WorkChange>,
 }
 

@@ -179,9 +179,11 @@ pub(crate) mod sqlite {
         " FROM json_each($1) AS wanted CROSS JOIN events ON events.stream = wanted.value \
           ORDER BY events.stream, events.version"
     );
-    /// Versions of streams (0), epochs of leased rows (1), ids of events that are stored (2).
-    pub(crate) const FACTS: &str = "SELECT 0, wanted.value, \
-         (SELECT MAX(version) FROM events WHERE stream = wanted.value) FROM json_each($1) AS wanted \
+    /// Versions of streams that have events (0), epochs of leased rows (1), ids of events that are
+    /// stored (2).
+    pub(crate) const FACTS: &str = "SELECT 0, stream, version FROM (SELECT wanted.value AS stream, \
+         (SELECT MAX(version) FROM events WHERE stream = wanted.value) AS version \
+         FROM json_each($1) AS wanted) WHERE version IS NOT NULL \
          UNION ALL SELECT 1, wanted.key, work.lease_epoch FROM json_each($2) AS wanted \
          CROSS JOIN work ON work.kind = wanted.value ->> 0 AND work.key = wanted.value ->> 1 \
          WHERE work.lease_until IS NOT NULL \

@@ -136,7 +136,7 @@ impl Repo {
         }
         let unknown = || SimError::unknown(format!("commit {sha}"));
         let sha = self.resolve(sha).ok_or_else(unknown)?;
-        let told = self.conversations.commit(self.dir(), &sha).map_err(failed)?;
+        let told = self.conversations.commit(self.dir(), &sha).map_err(|error| failed(&error))?;
         let text = String::from_utf8_lossy(&told);
         let commit = text.split('\u{1}').find_map(parse_commit).ok_or_else(unknown)?;
         self.known().insert(commit.sha.clone(), Some(commit.clone()));
@@ -151,7 +151,7 @@ impl Repo {
 
     /// Changed files between two commits, renames detected.
     pub(crate) fn diff(&self, from: &str, to: &str) -> Result<Vec<DiffEntry>, SimError> {
-        let both = self.conversations.diff(self.dir(), from, to).map_err(failed)?;
+        let both = self.conversations.diff(self.dir(), from, to).map_err(|error| failed(&error))?;
         let both = String::from_utf8_lossy(&both);
         // An empty word stands between the raw entries and the patch.
         let (raw, patch) = both.split_once("\0\0").unwrap_or((&both, ""));
@@ -187,7 +187,7 @@ impl Repo {
     }
 }
 
-fn failed(error: std::io::Error) -> SimError {
+fn failed(error: &std::io::Error) -> SimError {
     SimError::Git { command: "a git process that stays".to_owned(), detail: error.to_string() }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(
     write_events(db, &judgement).await?;
     write_work(db, &judgement).await?;
     db.insert(&sql::PAYLOADS, &judgement.payloads, |(position, bytes)| {
-        [(*position).into(), bytes.as_slice().into(), now.wall.into()]
+        [(*position).into(), bytes.as_ref().into(), now.wall.into()]
     })
     .await?;
     write_beside(db, &taken).await?;
@@ -61,7 +61,7 @@ async fn facts(db: &mut Session<'_>, appends: &[WaitingAppend]) -> Result<Facts>
     let mut facts = Facts::default();
     for row in db.rows(sql::sqlite::FACTS, &asked.map(Value::Text)).await? {
         match row.try_get::<i64, _>(0)? {
-            0 if row.try_get::<Option<i64>, _>(2)?.is_some() => {
+            0 => {
                 facts.versions.insert(row.try_get(1)?, unsigned(&row, 2)?);
             }
             1 => {
