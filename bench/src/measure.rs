@@ -5,6 +5,7 @@ pub(crate) mod ingest;
 pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod path;
+pub(crate) mod scale;
 
 use std::time::Duration;
 
@@ -25,15 +26,19 @@ pub(crate) struct Plan {
     pub(crate) burst: usize,
     /// Events in the log that is read and folded.
     pub(crate) events: usize,
+    /// Events in a long log, which is compared with a short one.
+    pub(crate) long_log: usize,
 }
 
 impl Plan {
     pub(crate) fn new(quick: bool) -> Self {
         if quick {
             let lasting = Duration::from_millis(800);
-            return Self { rounds: 2, lasting, singles: 6, burst: 50, events: 40_000 };
+            let (events, long_log) = (40_000, 1_000_000);
+            return Self { rounds: 2, lasting, singles: 6, burst: 50, events, long_log };
         }
-        Self { rounds: 5, lasting: Duration::from_secs(3), singles: 30, burst: 50, events: 400_000 }
+        let (lasting, events, long_log) = (Duration::from_secs(3), 400_000, 10_000_000);
+        Self { rounds: 5, lasting, singles: 30, burst: 50, events, long_log }
     }
 }
 

@@ -57,7 +57,7 @@ async fn appends(plan: &Plan) -> Result<Vec<Row>> {
     ])
 }
 
-async fn per_second<F: Future<Output = Result<()>> + Send + 'static>(
+pub(super) async fn per_second<F: Future<Output = Result<()>> + Send + 'static>(
     tasks: usize,
     lasting: Duration,
     once: impl Fn() -> F + Clone + Send + 'static,
@@ -119,7 +119,10 @@ async fn reads(plan: &Plan) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-async fn read_all(store: &Store, mut each: impl FnMut(aldis_store::Envelope)) -> Result<()> {
+pub(super) async fn read_all(
+    store: &Store,
+    mut each: impl FnMut(aldis_store::Envelope),
+) -> Result<()> {
     let mut after: Position = 0;
     loop {
         let events = store.read(after, STRIDE).await?;
