@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::executor::{self, Network};
 use crate::limits::Mechanism;
-use crate::programs::Programs;
+use crate::programs::{Programs, command_as};
 use crate::settings::{Settings, User};
 
 /// What this machine offers. The texts are for `doctor` and the run page.
@@ -186,7 +186,7 @@ async fn first_line(program: &Path, argument: &str) -> Option<String> {
 async fn try_sandbox(bwrap: &Path, user: Option<User>) -> Result<bool, PreflightError> {
     let mut last = String::new();
     for with in [true, false] {
-        let mut command = Command::new(bwrap);
+        let mut command = command_as(user, bwrap);
         command.args(executor::ISOLATION).arg("--unshare-net");
         if with {
             command.arg("--disable-userns");
@@ -203,9 +203,6 @@ async fn try_sandbox(bwrap: &Path, user: Option<User>) -> Result<bool, Preflight
             "/bin/true",
         ]);
         command.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
-        if let Some(user) = user {
-            command.uid(user.uid).gid(user.gid);
-        }
         match command.output().await {
             Ok(output) if output.status.success() => return Ok(with),
             Ok(output) => {

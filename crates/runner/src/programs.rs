@@ -2,6 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use tokio::process::Command;
+
+use crate::settings::User;
 
 /// Where programs are looked for after the directories of the runner's own `PATH`.
 const USUAL: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
@@ -19,22 +24,43 @@ pub(crate) struct Programs {
 impl Programs {
     /// Looks in `path`, the value of `PATH`, and in the usual directories.
     pub(crate) fn find(path: Option<&std::ffi::OsStr>) -> Self {
-        let mut places: Vec<PathBuf> =
-            path.map(std::env::split_paths).into_iter().flatten().collect();
-        places.extend(std::env::split_paths(USUAL));
-        let find = |name: &str| {
-            places
-                .iter()
-                .filter(|place| place.is_absolute())
-                .map(|place| place.join(name))
-                .find(|file| is_program(file))
-        };
+        let own = path.map(std::env::split_paths).into_iter().flatten();
+        let places: Vec<PathBuf> = own.chain(std::env::split_paths(USUAL)).collect();
+        let find = |name| find(&places, name);
         Self {
             git: find("git"),
             bwrap: find("bwrap"),
             slirp4netns: find("slirp4netns"),
             unshare: find("unshare"),
             nsenter: find("nsenter"),
+        }
+    }
+}
+
+fn find(places: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let absolute = places.iter().filter(|place| place.is_absolute());
+    absolute.map(|place| place.join(name)).find(|file| is_program(file))
+}
+
+/// A command that runs `program` as `user`.
+///
+/// By `setpriv` where there is one: whoever changes the user itself has to copy the whole process
+/// first, and all its threads then wait for pages to be copied once more.
+pub(crate) fn command_as(user: Option<User>, program: &Path) -> Command {
+    static SETPRIV: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| find(&std::env::split_paths(USUAL).collect::<Vec<_>>(), "setpriv"));
+    match (user, &*SETPRIV) {
+        (None, _) => Command::new(program),
+        (Some(User { uid, gid }), Some(setpriv)) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string()]);
+            command.args(["--clear-groups", "--"]).arg(program);
+            command
+        }
+        (Some(User { uid, gid }), None) => {
+            let mut command = Command::new(program);
+            command.uid(uid).gid(gid);
+            command
         }
     }
 }

@@ -12,12 +12,12 @@ use std::sync::atomic::AtomicI32;
 use rustix::process::Pid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::network::Network;
 use super::running::{Control, Running};
 use crate::limits::Cage;
-use crate::programs::Programs;
+use crate::programs::{Programs, command_as};
 use crate::settings::User;
 
 /// Where the step's script is seen inside.
@@ -46,13 +46,13 @@ impl Launcher {
     ) -> std::io::Result<Self> {
         let mut command = match network.zip(programs.nsenter.as_deref()) {
             Some((network, nsenter)) => {
-                let mut command = Command::new(nsenter);
+                let mut command = command_as(user, nsenter);
                 let holder = network.holder().to_string();
                 command.args(["--preserve-credentials", "--user", "--net", "--target", &holder]);
                 command.args(["--", "/bin/sh"]);
                 command
             }
-            None => Command::new("/bin/sh"),
+            None => command_as(user, Path::new("/bin/sh")),
         };
         command.arg("-c").arg(cage.shell_limits() + WAIT).arg("sh").arg(bwrap);
         command.args(["--args", "3", "--json-status-fd", "4", "--"]);
@@ -70,9 +70,6 @@ impl Launcher {
             .stdout(Stdio::piped())
             .stderr(Stdio::from(writer))
             .kill_on_drop(true);
-        if let Some(user) = user {
-            command.uid(user.uid).gid(user.gid);
-        }
         let child = command.spawn()?;
         let outer = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = outer {

@@ -3,13 +3,14 @@
 //! One per slot, used by its runs one after the other: no process of a run outlives it, and no step
 //! has the capability to change routes or filters.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::programs::Programs;
+use crate::programs::{Programs, command_as};
 use crate::settings::User;
 
 /// The name server that slirp4netns offers inside (its manual, "Network addresses").
@@ -32,19 +33,19 @@ impl Network {
         let (Some(unshare), Some(slirp)) = (&programs.unshare, &programs.slirp4netns) else {
             return Err(std::io::Error::other("slirp4netns or unshare is not installed"));
         };
-        let mut command = Command::new(unshare);
+        let mut command = command_as(user, unshare);
         command.args(["--user", "--map-current-user", "--net", "--", "/bin/sh", "-c"]);
         command.arg("echo; read -r _");
-        let mut holder = spawn(command, user)?;
+        let mut holder = spawn(command)?;
         wait_for_byte(&mut holder, "the network namespace").await?;
         let pid = holder.id().ok_or_else(|| std::io::Error::other("the namespace is gone"))?;
 
-        let mut command = Command::new("/bin/sh");
+        let mut command = command_as(user, Path::new("/bin/sh"));
         // Readiness comes on fd 3, the end of our life as the end of fd 0.
         command.args(["-c", "exec \"$@\" 3>&1 1>/dev/null", "sh"]).arg(slirp);
         command.args(["--configure", "--disable-host-loopback", "--enable-seccomp"]);
         command.args(["--exit-fd=0", "--ready-fd=3", "--mtu=65520", &pid.to_string(), "tap0"]);
-        let mut helper = spawn(command, user)?;
+        let mut helper = spawn(command)?;
         wait_for_byte(&mut helper, "slirp4netns").await?;
         Ok(Self { holder, helper, pid })
     }
@@ -59,7 +60,7 @@ impl Network {
     }
 }
 
-fn spawn(mut command: Command, user: Option<User>) -> std::io::Result<Child> {
+fn spawn(mut command: Command) -> std::io::Result<Child> {
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -68,9 +69,6 @@ fn spawn(mut command: Command, user: Option<User>) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    if let Some(user) = user {
-        command.uid(user.uid).gid(user.gid);
-    }
     command.spawn()
 }
 

@@ -1,6 +1,7 @@
 //! The shell executor: no isolation but an own process group and a clean environment.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
@@ -8,11 +9,11 @@ use std::sync::atomic::AtomicI32;
 use rustix::process::Pid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::process::Command;
 
 use super::running::{Control, Running};
 use super::{StartError, StepSpec, base_env, stack_dir};
 use crate::limits::Cage;
+use crate::programs::command_as;
 use crate::settings::User;
 
 /// Starts steps as plain processes of the slot's user. Without a cgroup the number of processes is
@@ -30,7 +31,7 @@ impl Shell {
         std::fs::write(&script, &spec.script)?;
         crate::workspace::give(&script, self.user)?;
         let (reader, writer) = std::io::pipe()?;
-        let mut command = Command::new("/bin/sh");
+        let mut command = command_as(self.user, Path::new("/bin/sh"));
         command
             .arg("-c")
             .arg(self.cage.shell_limits() + "read -r _ && exec /bin/sh -e \"$1\" </dev/null")
@@ -46,9 +47,6 @@ impl Shell {
             .stdout(Stdio::from(writer.try_clone()?))
             .stderr(Stdio::from(writer))
             .kill_on_drop(true);
-        if let Some(user) = self.user {
-            command.uid(user.uid).gid(user.gid);
-        }
         let mut child = command.spawn()?;
         let raw = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
         let outer = Pid::from_raw(raw);

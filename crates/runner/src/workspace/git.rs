@@ -9,6 +9,8 @@ use secrecy::ExposeSecret;
 use tokio::process::Command;
 
 use super::{WorkspaceError, askpass};
+use crate::programs::command_as;
+use crate::settings::User;
 
 /// The system's certificates, where distributions keep them.
 const SYSTEM_CERTIFICATES: [&str; 4] = [
@@ -54,7 +56,12 @@ impl Git {
 
     /// A git command without any credential.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        self.command_as(None)
+    }
+
+    /// As [`Git::command`], run by `user`.
+    pub(crate) fn command_as(&self, user: Option<User>) -> Command {
+        let mut command = command_as(user, &self.program);
         command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -84,13 +84,10 @@ impl RunDir {
         user: Option<User>,
     ) -> Result<(), WorkspaceError> {
         for renew in [Some(false), Some(true), None] {
-            let mut command = git.command();
+            let mut command = git.command_as(user);
             command.arg("--git-dir").arg(&mirror.dir).arg("--work-tree").arg(&self.tree);
             command.args(["read-tree", "-u", "--reset", wanted.sha.as_str()]);
             command.env("GIT_INDEX_FILE", self.tree.join(".git/index"));
-            if let Some(user) = user {
-                command.uid(user.uid).gid(user.gid);
-            }
             let Err(failure) = run(command).await else { return Ok(()) };
             let why = failure.last_line();
             match renew {
