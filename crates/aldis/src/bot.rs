@@ -9,13 +9,13 @@ use actix_web::{App, HttpServer};
 use aldis_bus::{Bus, Step, Stop as Leave, StopHandle, Topic, consume, stop};
 use aldis_dispatch::{Dispatch, GitAccess};
 use aldis_domain::config::Executor;
-use aldis_domain::touch::WorkKind;
+use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_feedback::Feedback;
 use aldis_gitlab::GitLab;
 use aldis_ingress::Ingress;
 use aldis_planner::Planner;
 use aldis_runner::{Capabilities, Runner, Stop as StopRuns};
-use aldis_store::{Store, StoreError};
+use aldis_store::{Due, Store, StoreError};
 use aldis_web::{Projector, State};
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -25,10 +25,16 @@ use tokio::task::JoinSet;
 use crate::connect;
 use crate::settings::Settings;
 
-/// How many deliveries are planned, and resources written, at the same time.
-const PLANNERS: usize = 4;
-const WRITERS: [(WorkKind, usize); 3] =
-    [(WorkKind::Statuses, 4), (WorkKind::Note, 2), (WorkKind::Deployment, 2)];
+/// How many deliveries are handled at the same time, and up to which class. Those who only announce
+/// do not wait for GitLab, and nobody who does is before them.
+const PLANNERS: [(Topic, u8, usize); 2] = [(Topic::Announce, URGENT, 2), (Topic::Plan, u8::MAX, 4)];
+/// How many resources are written at the same time, and up to which class.
+const WRITERS: [(Topic, WorkKind, u8, usize); 4] = [
+    (Topic::UrgentStatuses, WorkKind::Statuses, URGENT, 2),
+    (Topic::Statuses, WorkKind::Statuses, u8::MAX, 4),
+    (Topic::Notes, WorkKind::Note, u8::MAX, 2),
+    (Topic::Deployments, WorkKind::Deployment, u8::MAX, 2),
+];
 /// How long events gather before the pages' lists take them in. A delivery comes to a dozen events
 /// within a moment; one step for all of them leaves the writer and the processor to the statuses.
 const GATHER: Duration = Duration::from_millis(100);
@@ -216,7 +222,9 @@ async fn relay(store: Store, bus: Bus, mut leave: Leave) {
         }
         let now = *bells.borrow_and_update();
         for kind in now.since(heard) {
-            bus.hint(topic(kind));
+            for topic in topics(kind) {
+                bus.hint(*topic);
+            }
         }
         heard = now;
     }
@@ -224,13 +232,13 @@ async fn relay(store: Store, bus: Bus, mut leave: Leave) {
 
 /// What tells those who do this kind of work. Each kind has its own: whoever is woken looks for
 /// work, and the store has one writer.
-fn topic(kind: WorkKind) -> Topic {
+fn topics(kind: WorkKind) -> &'static [Topic] {
     match kind {
-        WorkKind::Plan => Topic::Plan,
-        WorkKind::Run => Topic::Run,
-        WorkKind::Statuses => Topic::Statuses,
-        WorkKind::Note => Topic::Notes,
-        WorkKind::Deployment => Topic::Deployments,
+        WorkKind::Plan => &[Topic::Announce, Topic::Plan],
+        WorkKind::Run => &[Topic::Run],
+        WorkKind::Statuses => &[Topic::UrgentStatuses, Topic::Statuses],
+        WorkKind::Note => &[Topic::Notes],
+        WorkKind::Deployment => &[Topic::Deployments],
     }
 }
 
@@ -317,20 +325,21 @@ impl Parts {
             own_user,
             "planner".to_owned(),
         );
-        for _ in 0..PLANNERS {
-            let planner = planner.clone();
-            let listener = bus.listen(Topic::Plan);
-            loops.spawn(consume("planner", listener, leave.clone(), async move |baton| {
-                planner.step(baton).await
-            }));
+        for (topic, upto, count) in PLANNERS {
+            for _ in 0..count {
+                let (planner, listener) = (planner.clone(), bus.listen(topic));
+                loops.spawn(consume("planner", listener, leave.clone(), async move |baton| {
+                    planner.step(upto, baton).await
+                }));
+            }
         }
         let feedback = Feedback::new(store, gitlab, base_url, own_user, "feedback".to_owned());
-        for (kind, count) in WRITERS {
+        for (topic, kind, upto, count) in WRITERS {
+            let due = Due { kind, upto };
             for _ in 0..count {
-                let feedback = feedback.clone();
-                let listener = bus.listen(topic(kind));
+                let (feedback, listener) = (feedback.clone(), bus.listen(topic));
                 loops.spawn(consume("feedback", listener, leave.clone(), async move |baton| {
-                    feedback.step(kind, baton).await
+                    feedback.step(due, baton).await
                 }));
             }
         }

@@ -12,10 +12,14 @@ pub use in_process::{Baton, Bus, Listener};
 /// What a hint is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
+    /// A delivery is to be announced.
+    Announce,
     /// A delivery or a change is to be planned.
     Plan,
     /// A run may be claimed.
     Run,
+    /// Statuses are to be written that somebody waits for.
+    UrgentStatuses,
     /// Statuses are to be written.
     Statuses,
     /// Comments are to be written.
@@ -34,12 +38,14 @@ impl Topic {
     /// Whether a hint is for one of many consumers, who then looks and passes on what is more than
     /// it takes. Every look is a write to the store.
     fn is_shared(self) -> bool {
-        matches!(self, Self::Plan | Self::Statuses | Self::Notes | Self::Deployments)
+        !matches!(self, Self::Run | Self::Cancel | Self::Log | Self::Commit)
     }
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
+        Self::Announce,
         Self::Plan,
         Self::Run,
+        Self::UrgentStatuses,
         Self::Statuses,
         Self::Notes,
         Self::Deployments,

@@ -38,7 +38,8 @@ pub struct Touch {
     pub due_in_millis: u64,
 }
 
-/// Most urgent: what somebody is looking at right now.
+/// Most urgent: what somebody is looking at right now. A delivery to plan has this class until it
+/// is announced; see [`NORMAL`].
 pub const URGENT: u8 = 0;
 /// The usual.
 pub const NORMAL: u8 = 1;
@@ -122,9 +123,9 @@ pub fn touches(event: &Event, stream_name: &str, id: impl fmt::Display) -> Vec<T
             }
             due
         }
-        Event::LaneAdmitted(lane) => vec![lane_touch(lane.project, &lane.sha)],
-        Event::LanePlanned(lane) => vec![lane_touch(lane.project, &lane.sha)],
-        Event::LaneEnded(lane) => vec![lane_touch(lane.project, &lane.sha)],
+        Event::LaneAdmitted(lane) => vec![lane_touch(lane.project, &lane.sha, URGENT)],
+        Event::LanePlanned(lane) => vec![lane_touch(lane.project, &lane.sha, NORMAL)],
+        Event::LaneEnded(lane) => vec![lane_touch(lane.project, &lane.sha, URGENT)],
         Event::StatusesSettled(settled) => settled.tell.iter().filter_map(note).collect(),
         Event::PipelinesSeen(seen) if !seen.read => {
             vec![Touch::now(
@@ -145,8 +146,8 @@ fn run_of_stream(stream_name: &str) -> Option<&str> {
     stream_name.strip_prefix("run-")
 }
 
-fn lane_touch(project: crate::id::ProjectKey, sha: &Sha) -> Touch {
-    Touch::now(WorkKind::Statuses, stream::statuses_key(project, sha), URGENT)
+fn lane_touch(project: crate::id::ProjectKey, sha: &Sha, class: u8) -> Touch {
+    Touch::now(WorkKind::Statuses, stream::statuses_key(project, sha), class)
 }
 
 fn statuses(audience: &[Audience], sha: &Sha, class: u8) -> Vec<Touch> {

@@ -17,14 +17,18 @@ use aldis_domain::event::Event;
 use aldis_domain::fold::Fold;
 use aldis_domain::statuses::Runs;
 use aldis_domain::stream;
-use aldis_domain::touch::WorkKind;
+use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_gitlab::GitLab;
-use aldis_store::{Claimed, Envelope, Meta, Release, Store, StoreError, transact};
+use aldis_store::{Claimed, Due, Envelope, Meta, Release, Store, StoreError, transact};
+use futures_util::future::join_all;
 
 pub use failure::FeedbackError;
 
 /// Longest time a pass may take before somebody else may take over: a few calls of at most 10 s.
 const LEASE: Duration = Duration::from_secs(45);
+/// Commits whose statuses are written together when they are urgent: what is appended at once shares
+/// the store's work.
+const URGENT_AT_ONCE: usize = 16;
 /// A write is sent only within this time after its intent was written down.
 const SEND_WITHIN: Duration = Duration::from_secs(aldis_domain::note::SEND_WITHIN_SECONDS);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -54,29 +58,37 @@ impl Feedback {
         Self { store, gitlab, base_url, own_user, owner }
     }
 
-    /// Brings the most urgent due resource of `kind` up to date, if there is one.
-    pub async fn step(&self, kind: WorkKind, baton: &Baton) -> Result<Step, StoreError> {
-        let claimed = self.store.claim(kind, &self.owner, LEASE, 1).await?;
-        let Some(claimed) = claimed.into_iter().next() else {
-            return Ok(Step::Idle { next_due: self.store.next_due(kind).await? });
+    /// Brings the most urgent resource that is `due` up to date, if there is one.
+    pub async fn step(&self, due: Due, baton: &Baton) -> Result<Step, StoreError> {
+        let most = if due.upto == URGENT { URGENT_AT_ONCE } else { 1 };
+        let claimed = self.store.claim(due, &self.owner, LEASE, most).await?;
+        let Some(first) = claimed.first() else {
+            return Ok(Step::Idle { next_due: self.store.next_due(due).await? });
         };
-        if claimed.more {
+        if first.more {
             baton.pass();
         }
-        let release = match self.handle(&claimed).await {
+        let taken = join_all(claimed.iter().map(|claimed| self.take(claimed))).await;
+        taken.into_iter().collect::<Result<(), _>>()?;
+        Ok(Step::Worked)
+    }
+
+    /// Works on a resource and ends its lease.
+    async fn take(&self, claimed: &Claimed) -> Result<(), StoreError> {
+        let release = match self.handle(claimed).await {
             Ok(release) => release,
-            Err(FeedbackError::Store(StoreError::FencedOff)) => return Ok(Step::Worked),
+            Err(FeedbackError::Store(StoreError::FencedOff)) => return Ok(()),
             Err(FeedbackError::Store(error)) if !error.is_retryable() => return Err(error),
             Err(error) => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << claimed.attempts.min(10));
                 let pause = pause.min(LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
-                let (kind, key, seconds) = (kind.as_str(), &claimed.key.key, pause.as_secs_f32());
+                let (kind, key) = (claimed.key.kind.as_str(), &claimed.key.key);
+                let seconds = pause.as_secs_f32();
                 tracing::warn!(kind, key, seconds, %error, "feedback is put off");
                 Release::Failed(pause)
             }
         };
-        self.store.release(&claimed, release).await?;
-        Ok(Step::Worked)
+        self.store.release(claimed, release).await
     }
 
     /// Works on one resource until it shows what it should, or has to wait.

@@ -52,7 +52,13 @@ impl Feedback {
                 seen = Some(pipelines);
             }
             match step {
-                Next::Write(writes) => self.write(&commit, &statuses, seen, writes).await?,
+                Next::Write(writes) => {
+                    self.write(&commit, &statuses, seen, writes).await?;
+                    if claimed.more {
+                        // Other commits may not have any status yet.
+                        return Ok(Release::Later(Duration::ZERO));
+                    }
+                }
                 Next::Resolve => self.resolve(&commit, &statuses).await?,
                 Next::ReadPipelines => self.tell_all(claimed, &commit.stream, seen).await?,
                 Next::Rest { look_again } => {

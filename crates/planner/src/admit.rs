@@ -68,20 +68,28 @@ impl Planner {
         })
     }
 
-    /// Lets the aggregate status be posted at once, if the project is known to have a config.
-    ///
-    /// True: it was announced now, and the delivery `item` is due again behind those that are not
-    /// announced yet.
+    /// Lets the aggregate status be posted at once, if the project is known to have a config, and
+    /// makes the delivery `item` due to be planned.
     pub(crate) async fn admit(
         &self,
         trigger: &Trigger,
         item: &WorkKey,
-        meta: &Meta,
-    ) -> Result<bool, PlanError> {
-        let Some(announced) = announced(trigger) else { return Ok(false) };
-        let Some(aggregate) = self.promised(&announced).await? else { return Ok(false) };
+        meta: Meta,
+    ) -> Result<(), PlanError> {
+        let to_plan = || WorkTouch { reset: true, ..WorkTouch::now(item.clone(), NORMAL) };
+        let promise = match announced(trigger) {
+            Some(announced) => self.promised(&announced).await?.map(|name| (announced, name)),
+            None => None,
+        };
+        let Some((announced, aggregate)) = promise else {
+            return transact!(self.store, meta, unit => {
+                unit.touch(to_plan());
+                Ok(())
+            });
+        };
         let name = stream::statuses(announced.project, &announced.sha);
-        let admitted = transact!(self.store, meta.clone(), unit => {
+        let admitted = transact!(self.store, meta, unit => {
+            unit.touch(to_plan());
             let statuses: Statuses = unit.fold(&name).await?;
             let subscriber = statuses
                 .lanes
@@ -92,7 +100,6 @@ impl Planner {
             if subscriber.is_some() {
                 return Ok(false);
             }
-            unit.touch(WorkTouch { reset: true, ..WorkTouch::now(item.clone(), NORMAL) });
             unit.append(
                 &name,
                 LaneAdmitted {
@@ -108,6 +115,6 @@ impl Planner {
         if admitted {
             self.bus.hint(Topic::Commit);
         }
-        Ok(admitted)
+        Ok(())
     }
 }

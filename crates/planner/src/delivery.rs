@@ -52,25 +52,27 @@ pub(crate) fn ignored(reason: impl Into<String>) -> Decided {
 }
 
 impl Planner {
-    pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
-        let name = stream::planned(&claimed.key.key);
+    /// The delivery, unless it is decided already.
+    async fn undecided(&self, name: &str) -> Result<Option<(DeliveryReceived, Meta)>, PlanError> {
         let envelopes = self.store.load(name).await?;
         let mut delivery = Delivery::default();
         for event in envelopes.iter().filter_map(|e| e.event().ok()) {
             delivery.apply(&event);
         }
-        let (Some(received), Some(first)) = (delivery.received, envelopes.first()) else {
-            return Ok(());
-        };
-        if delivery.decided {
-            return Ok(());
-        }
-        let meta = Meta::caused_by("planner", first);
-        // A planner that is free announces what is due before it plans anything. One that waits for
-        // GitLab announces nothing meanwhile.
-        if self.admit(&received.trigger, &claimed.key, &meta).await? {
-            return Ok(());
-        }
+        let meta = envelopes.first().map(|first| Meta::caused_by("planner", first));
+        Ok(delivery.received.zip(meta).filter(|_| !delivery.decided))
+    }
+
+    /// Announces the commit, and puts the delivery behind those that are not announced yet.
+    pub(crate) async fn announce_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
+        let name = stream::planned(&claimed.key.key);
+        let Some((received, meta)) = self.undecided(name).await? else { return Ok(()) };
+        self.admit(&received.trigger, &claimed.key, meta).await
+    }
+
+    pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
+        let name = stream::planned(&claimed.key.key);
+        let Some((received, meta)) = self.undecided(name).await? else { return Ok(()) };
         let tries = claimed.attempts;
         let source = Source { meta: meta.clone(), delivery: Some(name.to_owned()), tries };
         let (verdict, plans) = match self.decide(&received.trigger, &source).await {

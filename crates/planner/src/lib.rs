@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use aldis_bus::{Baton, Bus, Step};
 use aldis_domain::planning;
-use aldis_domain::touch::WorkKind;
+use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_gitlab::GitLab;
-use aldis_store::{Claimed, Meta, Release, Store, StoreError};
+use aldis_store::{Claimed, Due, Meta, Release, Store, StoreError};
+
+use futures_util::future::join_all;
 
 pub use error::PlanError;
 use gather::Files;
@@ -26,6 +28,8 @@ use project::Projects;
 
 /// Longest time one piece of planning may take before somebody else may take it over.
 const LEASE: Duration = Duration::from_secs(90);
+/// Deliveries that are announced together: what is appended at once shares the store's work.
+const ANNOUNCED_AT_ONCE: usize = 16;
 /// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -61,38 +65,57 @@ impl Planner {
         }
     }
 
-    /// Plans the most urgent due item, if there is one.
-    pub async fn step(&self, baton: &Baton) -> Result<Step, StoreError> {
-        let claimed = self.store.claim(WorkKind::Plan, &self.owner, LEASE, 1).await?;
-        let Some(claimed) = claimed.into_iter().next() else {
-            return Ok(Step::Idle { next_due: self.store.next_due(WorkKind::Plan).await? });
+    /// Handles the most urgent item that is due, if there is one. With `upto` [`URGENT`] nothing is
+    /// planned, and hardly ever GitLab asked.
+    ///
+    /// [`URGENT`]: aldis_domain::touch::URGENT
+    pub async fn step(&self, upto: u8, baton: &Baton) -> Result<Step, StoreError> {
+        let due = Due { kind: WorkKind::Plan, upto };
+        let most = if upto == URGENT { ANNOUNCED_AT_ONCE } else { 1 };
+        let claimed = self.store.claim(due, &self.owner, LEASE, most).await?;
+        let Some(first) = claimed.first() else {
+            return Ok(Step::Idle { next_due: self.store.next_due(due).await? });
         };
-        if claimed.more {
+        if first.more {
             baton.pass();
         }
+        let taken = join_all(claimed.iter().map(|claimed| self.take(claimed))).await;
         let mut closed = Duration::ZERO;
-        let release = match self.handle(&claimed).await {
-            Ok(()) => Release::Done,
-            Err(PlanError::NotReady(pause)) => Release::Failed(pause),
-            Err(error) => {
-                closed = error.retry_after().unwrap_or_default().min(MOST_CLOSED);
-                put_off(&claimed, error)?
-            }
-        };
-        self.store.release(&claimed, release).await?;
+        for pause in taken {
+            closed = closed.max(pause?);
+        }
         // GitLab takes no calls now: the next item would only be put off as well.
         tokio::time::sleep(closed).await;
         Ok(Step::Worked)
     }
 
-    /// Plans what the work item names: a delivery, or a change whose runs moved on.
+    /// Handles an item and ends its lease. Returns for how long GitLab takes no calls.
+    async fn take(&self, claimed: &Claimed) -> Result<Duration, StoreError> {
+        let mut closed = Duration::ZERO;
+        let release = match self.handle(claimed).await {
+            Ok(()) => Release::Done,
+            Err(PlanError::NotReady(pause)) => Release::Failed(pause),
+            Err(error) => {
+                closed = error.retry_after().unwrap_or_default().min(MOST_CLOSED);
+                put_off(claimed, error)?
+            }
+        };
+        self.store.release(claimed, release).await?;
+        Ok(closed)
+    }
+
+    /// Does what is next for the work item: announces a delivery, or plans one that is announced, or
+    /// looks at a change whose runs moved on.
     pub async fn handle(&self, claimed: &Claimed) -> Result<(), PlanError> {
         let key = claimed.key.key.as_str();
         if let Some(change) = key.strip_prefix("change-").and_then(|c| c.parse().ok()) {
             let meta = Meta::from_source("planner");
             return self.decide_by(&meta, |ledger| planning::look_at_needs(ledger, &change)).await;
         }
-        self.plan_delivery(claimed).await
+        match claimed.class {
+            URGENT => self.announce_delivery(claimed).await,
+            _ => self.plan_delivery(claimed).await,
+        }
     }
 }
 

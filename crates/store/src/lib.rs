@@ -32,4 +32,4 @@ pub use run_log::LogChunk;
 pub use settings::Settings;
 pub use store::Store;
 pub use unit::Unit;
-pub use work::{Backlog, Bells, Claimed, Fence, Release, WorkKey, WorkKind, WorkTouch};
+pub use work::{Backlog, Bells, Claimed, Due, Fence, Release, WorkKey, WorkKind, WorkTouch};

@@ -37,7 +37,7 @@ pub(crate) const RELEASE: &str = "UPDATE work SET lease_owner = NULL, lease_unti
        WHEN due_at < $3 THEN due_at ELSE $3 END \
      WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL";
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until \
-     ELSE due_at END) FROM work WHERE kind = $1";
+     ELSE due_at END) FROM work WHERE kind = $1 AND class <= $2";
 pub(crate) const BACKLOG: &str = "SELECT \
      COALESCE(SUM(CASE WHEN due_at <= $1 AND COALESCE(lease_until, 0) <= $1 THEN 1 ELSE 0 END), 0), \
      COALESCE(SUM(CASE WHEN lease_until > $1 THEN 1 ELSE 0 END), 0), \
@@ -200,7 +200,7 @@ pub(crate) mod sqlite {
     pub(crate) const VOID_LEASES: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL, \
          due_at = $1 WHERE lease_until IS NOT NULL";
     pub(crate) const DUE: &str = "SELECT rowid, key, class, revision, lease_epoch, attempts, \
-         lease_until FROM work WHERE kind = $1 AND due_at <= $2 \
+         lease_until FROM work WHERE kind = $1 AND class <= $4 AND due_at <= $2 \
          AND (lease_until IS NULL OR lease_until <= $2) ORDER BY class, due_at, rowid LIMIT $3";
     pub(crate) const DUE_KEY: &str = "SELECT rowid, key, class, revision, lease_epoch, attempts, \
          lease_until FROM work WHERE kind = $1 AND due_at <= $2 \

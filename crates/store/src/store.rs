@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::run_log::LogChunk;
 use crate::settings::Settings;
 use crate::sqlite::Sqlite;
-use crate::work::{Backlog, Bells, Claimed, Fence, Release, WorkKey, WorkKind};
+use crate::work::{Backlog, Bells, Claimed, Due, Fence, Release, WorkKey, WorkKind};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -116,16 +116,16 @@ impl Store {
 
 /// Work items.
 impl Store {
-    /// Leases at most `max` due items of `kind` to `owner`, most urgent class first, then those
-    /// that are due longest. An item whose lease ran out is due.
+    /// Leases at most `max` due items to `owner`, most urgent class first, then those that are due
+    /// longest. An item whose lease ran out is due.
     pub async fn claim(
         &self,
-        kind: WorkKind,
+        due: impl Into<Due>,
         owner: &str,
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Claimed>> {
-        engine!(self, e => e.claim(kind, owner, lease, max).await)
+        engine!(self, e => e.claim(due.into(), owner, lease, max).await)
     }
 
     /// Leases this item if it is due.
@@ -148,9 +148,9 @@ impl Store {
         engine!(self, e => e.release(claimed, how).await)
     }
 
-    /// When the next item of `kind` becomes due; zero if one is. `None`: there is none.
-    pub async fn next_due(&self, kind: WorkKind) -> Result<Option<Duration>> {
-        engine!(self, e => e.next_due(kind).await)
+    /// When the next item becomes due; zero if one is. `None`: there is none.
+    pub async fn next_due(&self, due: impl Into<Due>) -> Result<Option<Duration>> {
+        engine!(self, e => e.next_due(due.into()).await)
     }
 
     /// How much of `kind` waits.

@@ -36,6 +36,20 @@ pub struct Fence {
     pub epoch: u64,
 }
 
+/// What work is asked for. A [`WorkKind`] alone means all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    pub kind: WorkKind,
+    /// Only items of this class or a more urgent one.
+    pub upto: u8,
+}
+
+impl From<WorkKind> for Due {
+    fn from(kind: WorkKind) -> Self {
+        Self { kind, upto: u8::MAX }
+    }
+}
+
 /// A work item that was leased to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {

@@ -10,7 +10,7 @@ use super::writer::{Now, Session, Value, Write};
 use super::{Result, Sqlite};
 use crate::error::StoreError;
 use crate::sql;
-use crate::work::{Backlog, Claimed, Fence, Release, WorkKey, WorkKind};
+use crate::work::{Backlog, Claimed, Due, Fence, Release, WorkKey, WorkKind};
 
 /// Makes all leases void: whoever held one died with the process that gave it.
 pub(super) async fn void_leases(connection: &mut SqliteConnection, now: i64) -> Result<()> {
@@ -21,12 +21,13 @@ pub(super) async fn void_leases(connection: &mut SqliteConnection, now: i64) -> 
 impl Sqlite {
     pub(crate) async fn claim(
         &self,
-        kind: WorkKind,
+        due: Due,
         owner: &str,
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Claimed>> {
-        let claim = Claim { kind, key: None, owner: self.owner(owner), lease: millis(lease), max };
+        let (owner, lease) = (self.owner(owner), millis(lease));
+        let claim = Claim { due, key: None, owner, lease, max };
         self.writer()?.run(claim).await
     }
 
@@ -36,8 +37,8 @@ impl Sqlite {
         owner: &str,
         lease: Duration,
     ) -> Result<Option<Claimed>> {
-        let (kind, key) = (key.kind, Some(key.key.clone()));
-        let claim = Claim { kind, key, owner: self.owner(owner), lease: millis(lease), max: 1 };
+        let (due, key) = (key.kind.into(), Some(key.key.clone()));
+        let claim = Claim { due, key, owner: self.owner(owner), lease: millis(lease), max: 1 };
         Ok(self.writer()?.run(claim).await?.pop())
     }
 
@@ -49,8 +50,9 @@ impl Sqlite {
         self.writer()?.run(End { claimed: claimed.clone(), how }).await
     }
 
-    pub(crate) async fn next_due(&self, kind: WorkKind) -> Result<Option<Duration>> {
-        let row = query(sql::NEXT_DUE).bind(kind.as_str()).fetch_one(&self.readers).await?;
+    pub(crate) async fn next_due(&self, due: Due) -> Result<Option<Duration>> {
+        let asked = query(sql::NEXT_DUE).bind(due.kind.as_str()).bind(due.upto);
+        let row = asked.fetch_one(&self.readers).await?;
         let due: Option<i64> = row.try_get(0)?;
         Ok(due.map(|due| self.until(due)))
     }
@@ -85,7 +87,7 @@ fn millis(duration: Duration) -> i64 {
 
 /// See `docs/adr/0001-claims-without-fsync.md` for why none of these waits for the disk.
 struct Claim {
-    kind: WorkKind,
+    due: Due,
     key: Option<String>,
     owner: String,
     lease: i64,
@@ -101,7 +103,9 @@ impl Write for Claim {
             Some(key) => (sql::sqlite::DUE_KEY, key.as_str().into()),
             None => (sql::sqlite::DUE, signed(self.max as u64 + 1).into()),
         };
-        let mut rows = db.rows(text, &[self.kind.as_str().into(), now.lease.into(), which]).await?;
+        let kind = self.due.kind.as_str().into();
+        let asked = [kind, now.lease.into(), which, i64::from(self.due.upto).into()];
+        let mut rows = db.rows(text, &asked).await?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -133,7 +137,7 @@ impl Claim {
             None => None,
         };
         Ok(Claimed {
-            key: WorkKey::new(self.kind, row.try_get::<String, _>(1)?),
+            key: WorkKey::new(self.due.kind, row.try_get::<String, _>(1)?),
             class: u8::try_from(small(row, 2)?).unwrap_or(u8::MAX),
             epoch,
             revision: unsigned(row, 3)?,
