@@ -40,6 +40,8 @@ async fn bursts(plan: &Plan) -> Result<Vec<Row>> {
     let dirs = [TempDir::new()?, TempDir::new()?, TempDir::new()?, TempDir::new()?];
     let [bot_dir, floor_dir, fresh_bot_dir, fresh_floor_dir] = dirs.each_ref().map(TempDir::path);
     let sides = Sides::start(&world, bot_dir, floor_dir).await?;
+    // Makes mirrors and caches.
+    sides.singles(&mut world, 0).await?;
     let mut rows = Vec::new();
     for size in BURSTS {
         say(&format!("{size} at once"))?;
