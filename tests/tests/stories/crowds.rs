@@ -1,6 +1,9 @@
 //! Much at once, in any order, and other ways to be set up.
 
-use aldis_gitlab_sim::{MergeRequestRef, NewMergeRequest, Order};
+use std::time::Duration;
+
+use aldis_domain::event::Event;
+use aldis_gitlab_sim::{Fault, FaultKind, MergeRequestRef, NewMergeRequest, Order, Route};
 use aldis_tests::{Hooks, Setup, Story};
 
 #[tokio::test]
@@ -30,6 +33,28 @@ async fn ten_merge_requests_in_each_of_three_projects_at_once() {
     }
     assert_eq!(story.runs().await.lines().count(), opened.len());
     story.finish_doubled(80).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_first_status_while_plans_wait_for_gitlab() {
+    const READS: Duration = Duration::from_secs(8);
+    let story = Story::start().await;
+    story.push("first", "main", &[("code", "0")]);
+    story.settle().await;
+    story.sim.fault(Fault::on(Route::BranchGet, FaultKind::DelayAnswer(READS)).always());
+    let names: Vec<String> = (0..20).map(|number| format!("crowd-{number}")).collect();
+    for name in &names {
+        story.push(name, name, &[("code", name)]);
+    }
+    let announced = |story: &Story| names.iter().all(|n| story.states(n, "aldis") == ["pending"]);
+    story.until_seen("all commits have a first status", announced).await;
+    let log = story.log().await;
+    let planned = log.iter().filter(|(_, event)| matches!(event, Event::ChangePlanned(_))).count();
+    assert_eq!(planned, 1, "only the first push is planned");
+    story.sim.clear_faults();
+    story.settle().await;
+    assert!(names.iter().all(|name| story.shows(name, "aldis", "success")), "{}", story.timeline());
+    story.finish_doubled(9).await;
 }
 
 /// A busy hour: what a merge request goes through, all of it told only afterwards.
