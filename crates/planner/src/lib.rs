@@ -19,7 +19,6 @@ use aldis_domain::planning;
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_gitlab::GitLab;
 use aldis_store::{Claimed, Due, Meta, Release, Store, StoreError};
-
 use futures_util::future::join_all;
 
 pub use error::PlanError;
