@@ -47,7 +47,10 @@ impl Sqlite {
     }
 
     pub(crate) async fn release(&self, claimed: &Claimed, how: Release) -> Result<()> {
-        self.writer()?.run(End { claimed: claimed.clone(), how }).await
+        if self.writer()?.run(End { claimed: claimed.clone(), how }).await? {
+            self.bells.send_modify(|bells| bells.ring(claimed.key.kind));
+        }
+        Ok(())
     }
 
     pub(crate) async fn next_due(&self, due: Due) -> Result<Option<Duration>> {
@@ -172,26 +175,25 @@ struct End {
 }
 
 impl Write for End {
-    type Out = ();
+    /// Whether the item was touched meanwhile. Who was told of that found it leased.
+    type Out = bool;
     const DURABLE: bool = false;
 
-    async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<()> {
+    async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<bool> {
         let Claimed { key, epoch, revision, .. } = &self.claimed;
         let (kind, name) = (Value::from(key.kind.as_str()), Value::from(key.key.as_str()));
         let (epoch, revision) = (Value::from(signed(*epoch)), Value::from(signed(*revision)));
         let (failed, after) = match self.how {
             Release::Done => {
                 let row = [kind, name, epoch, revision];
-                if db.run(sql::RELEASE_DONE, &row).await? == 0 {
-                    db.add(sql::RELEASE_TOUCHED, &row[..3]);
-                }
-                return Ok(());
+                let done = db.run(sql::RELEASE_DONE, &row).await? == 1;
+                return Ok(!done && db.run(sql::RELEASE_TOUCHED, &row[..3]).await? == 1);
             }
             Release::Later(after) => (0, after),
             Release::Failed(after) => (1, after),
         };
         let due = now.lease.saturating_add(millis(after)).into();
         db.add(sql::RELEASE, &[Value::Number(failed), revision, due, kind, name, epoch]);
-        Ok(())
+        Ok(false)
     }
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use aldis_store::{
-    Answer, Append, Backlog, Claimed, Expected, Fence, Meta, Release, Store, WorkKey, WorkKind,
-    WorkTouch,
+    Answer, Append, Backlog, Bells, Claimed, Due, Expected, Fence, Meta, Release, Store, WorkKey,
+    WorkKind, WorkTouch,
 };
+
+use tokio::sync::watch::Receiver;
 
 use super::bench::{Bench, append, key};
 
@@ -50,6 +52,41 @@ async fn claims_go_by_class_then_by_due_time() {
     assert_eq!(names(claim(&bench.store, 2).await), ["urgent", "soon"]);
     assert_eq!(names(claim(&bench.store, 2).await), ["late"]);
     assert!(claim(&bench.store, 2).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_touched_while_it_was_leased_rings_when_the_lease_ends() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 0, 0).await;
+    let first = only(&bench.store).await;
+    let mut bells = bench.store.bells();
+    let rang = |bells: &mut Receiver<Bells>| bells.has_changed().unwrap();
+    bench.touch(&key("a"), 1, 0).await;
+    bells.mark_unchanged();
+    assert!(claim(&bench.store, 1).await.is_empty(), "whoever heard of it finds it leased");
+    bench.store.release(&first, Release::Done).await.unwrap();
+    assert!(rang(&mut bells));
+    bells.mark_unchanged();
+    let second = only(&bench.store).await;
+    bench.store.release(&second, Release::Done).await.unwrap();
+    assert!(!rang(&mut bells), "nothing is due");
+}
+
+#[tokio::test]
+async fn who_asks_for_a_class_gets_no_other() {
+    let bench = Bench::new().await;
+    bench.touch(&key("usual"), 1, 0).await;
+    let urgent = Due { kind: WorkKind::Statuses, upto: 0 };
+    assert!(bench.store.claim(urgent, "me", LEASE, 9).await.unwrap().is_empty());
+    assert_eq!(bench.store.next_due(urgent).await.unwrap(), None);
+    bench.touch(&key("one"), 0, 0).await;
+    bench.touch(&key("two"), 0, 0).await;
+    assert_eq!(bench.store.next_due(urgent).await.unwrap(), Some(Duration::ZERO));
+    let mut claimed = bench.store.claim(urgent, "me", LEASE, 1).await.unwrap();
+    assert!(claimed[0].more);
+    claimed.extend(bench.store.claim(urgent, "me", LEASE, 1).await.unwrap());
+    assert!(!claimed[1].more, "the usual one does not count");
+    assert_eq!(claimed.iter().map(|c| c.key.key.as_str()).collect::<Vec<_>>(), ["one", "two"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
