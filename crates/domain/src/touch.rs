@@ -39,7 +39,7 @@ pub struct Touch {
 }
 
 /// Most urgent: what somebody is looking at right now. A delivery to plan has this class until it
-/// is announced; see [`NORMAL`].
+/// is announced, and [`NORMAL`] then.
 pub const URGENT: u8 = 0;
 /// The usual.
 pub const NORMAL: u8 = 1;

@@ -95,7 +95,7 @@ impl Store {
         engine!(self, e => e.head().await)
     }
 
-    /// Moves after each commit of this process. Another process's commits are not seen: wait for
+    /// Moves when a commit of this process is on the disk. Another process's commits are not seen: wait for
     /// this or a timer.
     pub fn subscribe(&self) -> watch::Receiver<Position> {
         engine!(self, e => e.subscribe())
