@@ -4,6 +4,7 @@
 //! Every service calls [`Store`]; most write through [`transact!`](crate::transact). Never here: a
 //! decision about GitLab or runs, HTTP, a message to the broker.
 
+mod ahead;
 mod append;
 mod clock;
 mod digest;
@@ -19,8 +20,10 @@ mod sql;
 mod sqlite;
 mod store;
 pub mod unit;
+mod verify;
 mod work;
 
+pub use ahead::Ahead;
 pub use append::{Answer, ApiCall, Append, Expected, Person, StreamWrite};
 pub use clock::Clock;
 pub use digest::{sha256, sha256_hex};

@@ -147,30 +147,19 @@ inserts! {
 
 /// What only SQLite takes.
 pub(crate) mod sqlite {
-    /// A pack of the events of `$events`, unpacked by `sqlite::packed`. The inner statement has a
-    /// limit, so it is not folded into the outer one and its order is that of the pack.
-    macro_rules! pack {
-        ($events:literal) => {
-            concat!(
-                "SELECT CAST(group_concat(concat(position, ' ', version, ' ', schema_version, ' ', \
-                 recorded_at, ' ', octet_length(event_id), ' ', octet_length(prev_hash), ' ', \
-                 octet_length(hash), ' ', octet_length(stream), ' ', octet_length(type), ' ', \
-                 octet_length(body), ' ', octet_length(meta), char(10), event_id, prev_hash, hash, \
-                 stream, type, body, meta), '') AS BLOB) FROM (SELECT * FROM events ",
-                $events,
-                ")"
-            )
-        };
-    }
-    pub(crate) const READ_PACKED: &str = pack!("WHERE position > $1 ORDER BY position LIMIT $2");
-    /// The events of the positions after `$1` up to `$2`, in packs of `$3` positions.
-    pub(crate) const READ_PACKS: &str = concat!(
-        "WITH RECURSIVE packs(before) AS (VALUES ($1) UNION ALL \
-         SELECT before + $3 FROM packs WHERE before + $3 < $2) SELECT (",
-        pack!(
-            "WHERE position > before AND position <= min(before + $3, $2) ORDER BY position LIMIT $3"
-        ),
-        ") FROM packs ORDER BY before"
+    /// The events of the positions after `$1` up to `$2`, in packs of `$3` positions for
+    /// `sqlite::packed`. The innermost statement has a limit, so it is not folded into the one around
+    /// it, and its order is that of the pack.
+    pub(crate) const READ_PACKS: &str = "WITH RECURSIVE packs(before) AS (VALUES ($1) UNION ALL \
+         SELECT before + $3 FROM packs WHERE before + $3 < $2) \
+         SELECT (SELECT CAST(group_concat(concat_ws(char(10), position, version, schema_version, \
+         recorded_at, stream, type, body, meta, event_id, prev_hash, hash, ''), '') AS BLOB) \
+         FROM (SELECT * FROM events WHERE position > before AND position <= min(before + $3, $2) \
+         ORDER BY position LIMIT $3)) FROM packs ORDER BY before";
+    pub(crate) const READ: &str = concat!(
+        "SELECT ",
+        envelope_columns!(),
+        " FROM events WHERE position > $1 ORDER BY position LIMIT $2"
     );
     // The cross joins keep SQLite from turning the loops around: lists are short, tables are not.
     pub(crate) const LOAD_MANY: &str = concat!(

@@ -3,7 +3,6 @@
 mod beside;
 mod packed;
 mod read;
-mod verify;
 mod views;
 mod work;
 mod writer;

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use crate::append::{Answer, ApiCall, Append, Person};
 use crate::document::{Checkpoint, Document, Entry, Writes};
-use crate::envelope::{Envelope, Head, Position, Verified};
+use crate::envelope::{Breach, Envelope, Head, Position, Verified};
 use crate::error::StoreError;
 use crate::run_log::LogChunk;
 use crate::settings::Settings;
 use crate::sqlite::Sqlite;
+use crate::verify::verify;
 use crate::work::{Backlog, Bells, Claimed, Due, Fence, Release, WorkKey, WorkKind};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -110,7 +111,12 @@ impl Store {
     /// Reads the whole log and checks chain, positions, head and versions. `progress` is told
     /// the position reached, now and then. [`StoreError::Broken`] names the first bad event.
     pub async fn verify(&self, progress: impl FnMut(Position) + Send) -> Result<Verified> {
-        engine!(self, e => e.verify(progress).await)
+        verify(self, progress).await
+    }
+
+    /// A stream whose versions do not run from 1 without gaps.
+    pub(crate) async fn wrong_versions(&self) -> Result<Option<Breach>> {
+        engine!(self, e => e.wrong_versions().await)
     }
 }
 

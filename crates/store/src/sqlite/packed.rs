@@ -1,115 +1,96 @@
 //! Many events in one value. The driver hands rows over one by one, each column a copy of its own;
 //! reading a long log that way costs five times what it costs SQLite to find it.
 //!
-//! A packed event is one line of numbers, then the columns end to end. Called by reads of the log;
-//! whatever does not fit its lengths is [`StoreError::Corrupt`], never a panic.
+//! A packed event is eight numbers and texts, then the id and both hashes, a line feed behind each.
+//! None of the texts holds a line feed: they are names, and JSON on one line.
 
 use uuid::Uuid;
 
-use super::Result;
 use crate::envelope::Envelope;
-use crate::error::StoreError;
 
-/// What a line of numbers tells: four of the event, then the lengths of seven columns in bytes.
-const NUMBERS: usize = 11;
+const ID: usize = 16;
+const HASH: usize = 32;
 
-/// All events of one packed value, in its order.
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<Envelope>> {
+/// All events of one packed value, in its order. Nothing if they cannot be told apart: somebody
+/// changed a row, and its columns say more.
+pub(super) fn unpack(packed: &[u8]) -> Option<Vec<Envelope>> {
     let mut rest = packed;
     let mut events = Vec::new();
     while !rest.is_empty() {
         events.push(event(&mut rest)?);
     }
-    Ok(events)
+    Some(events)
 }
 
-fn event(rest: &mut &[u8]) -> Result<Envelope> {
-    let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| corrupt("has no end"))?;
-    let numbers = numbers(&rest[..end])?;
-    *rest = &rest[end + 1..];
-    let [position, version, schema_version, recorded_at, id, prev_hash, hash, texts @ ..] = numbers;
-    let (id, prev_hash, hash) = (take(rest, id)?, take(rest, prev_hash)?, take(rest, hash)?);
-    let mut text = |length| {
-        let bytes = take(rest, length)?.to_vec();
-        String::from_utf8(bytes).map_err(|_| corrupt("has a text that is not UTF-8"))
-    };
-    let [stream, kind, body, meta] = texts;
-    Ok(Envelope {
-        position,
-        id: Uuid::from_slice(id).map_err(|e| StoreError::Corrupt(format!("event id: {e}")))?,
-        stream: text(stream)?,
-        version: u64::try_from(version).map_err(|_| corrupt("has a version less than 0"))?,
-        kind: text(kind)?,
-        schema_version: u32::try_from(schema_version)
-            .map_err(|_| corrupt("has an odd schema version"))?,
-        body: text(body)?,
-        meta: text(meta)?,
-        recorded_at,
-        prev_hash: digest(prev_hash)?,
-        hash: digest(hash)?,
+fn event(rest: &mut &[u8]) -> Option<Envelope> {
+    Some(Envelope {
+        position: number(rest)?,
+        version: number(rest)?,
+        schema_version: number(rest)?,
+        recorded_at: number(rest)?,
+        stream: text(rest)?.to_owned(),
+        kind: text(rest)?.to_owned(),
+        body: text(rest)?.to_owned(),
+        meta: text(rest)?.to_owned(),
+        id: Uuid::from_bytes(bytes::<ID>(rest)?),
+        prev_hash: bytes::<HASH>(rest)?,
+        hash: bytes::<HASH>(rest)?,
     })
 }
 
-fn numbers(line: &[u8]) -> Result<[i64; NUMBERS]> {
-    let line = std::str::from_utf8(line).unwrap_or_default();
-    let mut words = line.split(' ');
-    let mut numbers = [0; NUMBERS];
-    for number in &mut numbers {
-        let word = words.next().and_then(|word| word.parse().ok());
-        *number = word.ok_or_else(|| corrupt("has a line of odd numbers"))?;
-    }
-    Ok(numbers)
+fn number<T: std::str::FromStr>(rest: &mut &[u8]) -> Option<T> {
+    text(rest)?.parse().ok()
 }
 
-fn take<'a>(rest: &mut &'a [u8], length: i64) -> Result<&'a [u8]> {
-    let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
-    let (column, behind) = split.ok_or_else(|| corrupt("is shorter than it says"))?;
-    *rest = behind;
-    Ok(column)
+fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let end = memchr::memchr(b'\n', rest)?;
+    let text = std::str::from_utf8(&rest[..end]).ok()?;
+    *rest = &rest[end + 1..];
+    Some(text)
 }
 
-fn digest(bytes: &[u8]) -> Result<[u8; 32]> {
-    bytes.try_into().map_err(|_| corrupt("has a hash that has not 32 bytes"))
-}
-
-fn corrupt(what: &str) -> StoreError {
-    StoreError::Corrupt(format!("an event {what}"))
+fn bytes<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, behind) = rest.split_first_chunk()?;
+    *rest = behind.strip_prefix(b"\n")?;
+    Some(*bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn packed(hash: usize, kind: &str) -> Vec<u8> {
-        let head = format!("1 2 3 4 16 32 {hash} 1 {} 2 2\n", kind.len());
-        let bytes = [7; 48];
-        [head.as_bytes(), &bytes, &[9; 32][..hash.min(32)], b"s", kind.as_bytes(), b"{}[]"].concat()
+    fn packed(texts: &str, hash: &[u8]) -> Vec<u8> {
+        [texts.as_bytes(), b"\n", &[10; ID], b"\n", &[10; HASH], b"\n", hash, b"\n"].concat()
     }
 
     #[test]
     fn events_come_out_as_they_went_in() {
-        let two = [packed(32, "run\nq"), packed(32, "")].concat();
+        let one = packed("7\n2\n1\n-4\ns\nrun_queued\n{}\n[]", &[9; HASH]);
+        let two = [one, packed("8\n1\n1\n5\n\n\n\n", &[0; HASH])].concat();
         let events = unpack(&two).unwrap();
         let event = &events[0];
-        assert_eq!((event.position, event.version, event.schema_version), (1, 2, 3));
-        assert_eq!((event.stream.as_str(), event.kind.as_str()), ("s", "run\nq"));
+        assert_eq!((event.position, event.version, event.schema_version), (7, 2, 1));
+        assert_eq!((event.stream.as_str(), event.kind.as_str()), ("s", "run_queued"));
         assert_eq!((event.body.as_str(), event.meta.as_str()), ("{}", "[]"));
-        assert_eq!((event.recorded_at, event.hash), (4, [9; 32]));
-        assert_eq!((events.len(), events[1].kind.as_str()), (2, ""));
+        assert_eq!((event.recorded_at, event.prev_hash, event.hash), (-4, [10; 32], [9; 32]));
+        assert_eq!(event.id, Uuid::from_bytes([10; ID]));
+        assert_eq!((events.len(), events[1].meta.as_str()), (2, ""));
         assert!(unpack(b"").unwrap().is_empty());
     }
 
     #[test]
-    fn whatever_is_cut_or_odd_is_corrupt() {
-        let whole = packed(32, "k");
+    fn what_cannot_be_told_apart_is_left_to_its_columns() {
+        let texts = "7\n2\n1\n4\ns\nk\n{}\n[]";
+        let whole = packed(texts, &[9; HASH]);
+        assert!(unpack(&whole).is_some());
         for length in 1..whole.len() {
-            assert!(matches!(unpack(&whole[..length]), Err(StoreError::Corrupt(_))), "{length}");
+            assert_eq!(unpack(&whole[..length]), None, "{length}");
         }
-        for odd in [packed(3, "k"), packed(33, "k"), b"1 2 3 4\n".to_vec(), b"x\n".to_vec()] {
-            assert!(matches!(unpack(&odd), Err(StoreError::Corrupt(_))), "{odd:?}");
+        for odd in ["7\n2\n1\n4\ns\nk\n{\n}\n[]", "7\n-2\n1\n4\ns\nk\n{}\n[]", "x", ""] {
+            assert_eq!(unpack(&packed(odd, &[9; HASH])), None, "{odd:?}");
         }
-        let mut negative = whole;
-        negative.splice(2..3, *b"-2");
-        assert!(unpack(&negative).is_err());
+        for hash in [HASH - 1, HASH + 1] {
+            assert_eq!(unpack(&packed(texts, &vec![9; hash])), None, "{hash}");
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
+use futures_util::future::try_join;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 use uuid::Uuid;
 
 use super::packed::unpack;
 use super::{Result, Sqlite};
-use crate::envelope::{Envelope, Head, Position};
+use crate::envelope::{Breach, Envelope, Head, Position};
 use crate::error::StoreError;
 use crate::sql;
 
@@ -42,42 +43,57 @@ impl Sqlite {
     }
 
     pub(crate) async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
-        let mut events = self.read_positions(after, limit).await?;
+        let mut events = self.read_packs(after, limit).await?;
         // There is more behind a gap only if somebody else wrote to the log.
-        while events.len() < limit {
+        if events.len() < limit {
             let last = events.last().map_or(after, |event| event.position);
-            let wanted = PACK.min(limit - events.len());
-            let packed = query(sql::sqlite::READ_PACKED).bind(last).bind(signed(wanted as u64));
-            let row = packed.fetch_one(&self.readers).await?;
-            let packed = unpack(row.try_get::<Option<&[u8]>, _>(0)?.unwrap_or_default())?;
-            let is_end = packed.len() < wanted;
-            events.extend(packed);
-            if is_end {
-                break;
+            let missing = signed((limit - events.len()) as u64);
+            let mut rows = query(sql::sqlite::READ).bind(last).bind(missing).fetch(&self.readers);
+            while let Some(row) = rows.try_next().await? {
+                events.push(envelope(&row)?);
             }
         }
         Ok(events)
     }
 
-    /// The events of the next `limit` positions. The driver's thread packs them while those before
-    /// are unpacked here.
-    async fn read_positions(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
-        let mut events: Vec<Envelope> = Vec::with_capacity(limit.min(4096));
-        if limit > PACK {
-            let upto = after.saturating_add(signed(limit as u64));
-            // Not beyond the end: packs there are empty, but each is looked for.
-            let upto = upto.min(*self.positions.borrow());
-            let packs = query(sql::sqlite::READ_PACKS).bind(after).bind(upto);
-            let mut packs = packs.bind(signed(PACK as u64)).fetch(&self.readers);
-            while let Some(row) = packs.try_next().await? {
-                events.extend(unpack(row.try_get::<Option<&[u8]>, _>(0)?.unwrap_or_default())?);
-            }
+    /// The events of the next `limit` positions, as far as they can be unpacked; the halves by two
+    /// connections at a time.
+    async fn read_packs(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
+        if limit <= PACK {
+            return Ok(Vec::new());
+        }
+        // Not beyond the end: packs there are empty, but each is looked for.
+        let upto = after.saturating_add(signed(limit as u64)).min(*self.positions.borrow());
+        let middle = after + (upto - after) / 2;
+        let halves = try_join(self.read_half(after, middle), self.read_half(middle, upto));
+        let (mut events, behind) = halves.await?;
+        if events.last().map_or(after, |last| last.position) == middle {
+            events.extend(behind);
+        }
+        Ok(events)
+    }
+
+    /// The driver's thread packs events while those before are unpacked here.
+    async fn read_half(&self, after: Position, upto: Position) -> Result<Vec<Envelope>> {
+        let mut events = Vec::with_capacity(usize::try_from(upto - after).unwrap_or_default());
+        let packs = query(sql::sqlite::READ_PACKS).bind(after).bind(upto);
+        let mut packs = packs.bind(signed(PACK as u64)).fetch(&self.readers);
+        while let Some(row) = packs.try_next().await? {
+            let packed = row.try_get::<Option<&[u8]>, _>(0)?.unwrap_or_default();
+            let Some(unpacked) = unpack(packed) else { break };
+            events.extend(unpacked);
         }
         Ok(events)
     }
 
     pub(crate) async fn head(&self) -> Result<Head> {
         head(&mut *self.readers.acquire().await?).await
+    }
+
+    pub(crate) async fn wrong_versions(&self) -> Result<Option<Breach>> {
+        let row = query(sql::WRONG_VERSIONS).fetch_optional(&self.readers).await?;
+        row.map(|row| Ok(Breach::Stream { stream: row.try_get(0)?, version: unsigned(&row, 1)? }))
+            .transpose()
     }
 }
 
