@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use aldis_store::{Append, Settings, Store};
 use anyhow::Result;
@@ -82,7 +83,7 @@ async fn logs(plan: &Plan) -> Result<Vec<Row>> {
         log.store.close().await;
     }
     say("one delivery at a time")?;
-    let firsts = firsts(plan, logs.each_ref().map(|log| log.dir.path())).await?;
+    let (starts, firsts) = firsts(plan, logs.each_ref().map(|log| log.dir.path())).await?;
     let of = |what: &str| format!("{what}, log of {} events vs {SHORT_LOG}", plan.long_log);
     let row = |what: &str, [short, long]: Either| {
         anyhow::Ok(grown(&of(what), spread(long)?, spread(short)?, [1.3, 1.1]))
@@ -92,6 +93,7 @@ async fn logs(plan: &Plan) -> Result<Vec<Row>> {
     Ok(vec![
         row("append alone", appends)?,
         row("first status", firsts)?,
+        start_row(plan, starts)?,
         replay_row(name, spread([long.replayed])?, spread([long.scanned])?),
         Row::told(of("events replayed"), "1/s", spread([long.replayed])?)
             .beside(spread([short.replayed])?),
@@ -132,14 +134,28 @@ async fn appends(plan: &Plan, stores: [&Store; 2]) -> Result<Either> {
     Ok(taken)
 }
 
-/// A bot for each log; they take turns.
-async fn firsts(plan: &Plan, dirs: [&Path; 2]) -> Result<Either> {
+/// How long a start takes. The read models are on disk, so nothing is replayed; the less ambitious
+/// target is what a replay of the whole log might take.
+fn start_row(plan: &Plan, [short, long]: [f64; 2]) -> Result<Row> {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 events")]
+    let replayed = plan.long_log as f64 / 500.0;
+    let name = format!("start, log of {} events vs {SHORT_LOG}", plan.long_log);
+    let row = Row::told(name, "ms", spread([long])?).beside(spread([short])?);
+    Ok(row.aims(Judged::Value, [Target::AtMost(replayed), Target::AtMost(1000.0)]))
+}
+
+/// A bot for each log; they take turns. Milliseconds to their start, and to first statuses.
+async fn firsts(plan: &Plan, dirs: [&Path; 2]) -> Result<([f64; 2], Either)> {
     let mut sides = Vec::new();
-    for dir in dirs {
+    let mut starts = [0.0; 2];
+    for (dir, start) in dirs.into_iter().zip(&mut starts) {
         let world = World::build().await?;
         let (url, token) = (world.sim.url().to_owned(), world.token.clone());
         let setup = Setup { gitlab: &url, token: &token, dir, slots: LANES, budget: Some(BUDGET) };
-        sides.push((Bot::start(&setup).await?, world));
+        let begun = Instant::now();
+        let bot = Bot::start(&setup).await?;
+        *start = begun.elapsed().as_secs_f64() * 1000.0;
+        sides.push((bot, world));
     }
     let mut firsts = Either::default();
     for round in 0..=plan.singles {
@@ -157,7 +173,7 @@ async fn firsts(plan: &Plan, dirs: [&Path; 2]) -> Result<Either> {
     for (bot, _) in sides {
         bot.stop().await?;
     }
-    Ok(firsts)
+    Ok((starts, firsts))
 }
 
 fn say(what: &str) -> Result<()> {
