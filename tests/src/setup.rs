@@ -109,8 +109,21 @@ impl Setup {
     }
 }
 
+/// With this variable set to `postgres` the bots of all stories share a throw-away server, each with
+/// a database of its own; else each has SQLite.
+const STORIES_ON: &str = "ALDIS_STORIES_ON";
+
+fn database() -> String {
+    match std::env::var(STORIES_ON).as_deref() {
+        Err(_) | Ok("sqlite") => String::new(),
+        Ok("postgres") => aldis_test_servers::postgres().database(),
+        Ok(other) => panic!("{STORIES_ON}: `{other}` should be sqlite or postgres"),
+    }
+}
+
 fn settings(sim: &Simulator, token: &str, dir: &std::path::Path, slots: u16) -> Settings {
     let values = BTreeMap::from([
+        ("ALDIS_DATABASE_URL", database()),
         ("GITLAB_URL", sim.url().to_owned()),
         ("GITLAB_TOKEN", token.to_owned()),
         ("GITLAB_WEBHOOK_SECRET", HOOK_SECRET.to_owned()),

@@ -16,6 +16,7 @@ Everything that must pass before a change is merged, in this order:
   lints           cargo clippy --workspace --all-targets --locked -- -D warnings
   documentation   cargo doc --workspace --no-deps --locked, warnings are errors
   tests           cargo test --workspace --locked
+  on Postgres     the stories once more, with a throw-away Postgres instead of SQLite
   supply chain    cargo deny check, if cargo-deny is installed
   unused          cargo machete, if cargo-machete is installed
   demo            aldis demo --once
@@ -35,12 +36,13 @@ enum Done {
 
 type Step = (&'static str, fn() -> Result<Done, Failure>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("programs", programs),
     ("format", format),
     ("lints", lints),
     ("documentation", documentation),
     ("tests", tests),
+    ("on Postgres", on_postgres),
     ("supply chain", supply_chain),
     ("unused", unused),
     ("demo", demo),
@@ -109,6 +111,13 @@ fn tests() -> Result<Done, Failure> {
     let mut test = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     test.env("INSTA_UPDATE", "no").env_remove("INSTA_FORCE_PASS");
     run(&mut test, "the tests that failed are listed above, crate by crate")?;
+    Ok(Done::Passed)
+}
+
+fn on_postgres() -> Result<Done, Failure> {
+    let mut test = cargo(&["test", "--package", "aldis-tests", "--test", "stories", "--locked"]);
+    test.env("ALDIS_STORIES_ON", "postgres").env("INSTA_UPDATE", "no");
+    run(&mut test, "the stories that failed are listed above")?;
     Ok(Done::Passed)
 }
 

@@ -65,10 +65,7 @@ impl Bot {
         let runner = runner_settings(&settings);
         let capabilities =
             aldis_runner::preflight(&runner).await.map_err(|error| explain_sandbox(&error))?;
-        let mut place = aldis_store::Settings::in_dir(&settings.data_dir);
-        place.key_file.clone_from(&settings.key_file);
-        place.failpoint.clone_from(&settings.failpoint);
-        let store = Store::open(&place).await?;
+        let store = Store::open(&settings.store()).await?;
         let instance = store.ensure_instance(&settings.gitlab.url).await?;
         let token = bootstrap_token(&store, &settings).await?;
         let listener = TcpListener::bind(settings.listen)

@@ -1,5 +1,7 @@
 //! Settings: environment variables, each also readable from the file that `<NAME>_FILE` names.
 
+mod table;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -12,6 +14,8 @@ use aldis_store::Failpoint;
 use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+pub use table::{Setting, TABLE};
 
 /// How many runs may go on at once.
 const SLOTS: RangeInclusive<u16> = 1..=1000;
@@ -26,6 +30,8 @@ pub struct Settings {
     /// Where people and GitLab reach this server; `None`: the listener's own address.
     pub base_url: Option<Url>,
     pub data_dir: PathBuf,
+    /// The URL of a Postgres database; `None`: SQLite, in the data directory.
+    pub postgres: Option<SecretString>,
     pub key_file: Option<PathBuf>,
     pub executor: Executor,
     pub slots: u16,
@@ -47,71 +53,6 @@ pub struct GitLabSettings {
     pub verify_tls: bool,
     /// API calls per minute, at most.
     pub budget: u32,
-}
-
-/// One setting, for the program's help and the documentation.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    pub name: &'static str,
-    pub default: &'static str,
-    pub meaning: &'static str,
-}
-
-/// All settings, in the order in which they matter.
-pub const TABLE: &[Setting] = &[
-    setting("GITLAB_URL", "", "GitLab's base URL, with its sub-path if it has one"),
-    setting("GITLAB_TOKEN", "", "access token of the bot's user, scope `api`"),
-    setting("GITLAB_WEBHOOK_SECRET", "", "secret token of the hooks"),
-    setting(
-        "GITLAB_WEBHOOK_SECRET_PREVIOUS",
-        "",
-        "the secret token before it, good during a change",
-    ),
-    setting(
-        "GITLAB_WEBHOOK_SIGNING_TOKEN",
-        "",
-        "signing token of the hooks (`whsec_…`, GitLab 19.0 or later)",
-    ),
-    setting("GITLAB_WEBHOOK_SIGNING_TOKEN_PREVIOUS", "", "the signing token before it"),
-    setting("GIT_AUTH_USER", "oauth2", "user name for cloning"),
-    setting("GIT_AUTH_TOKEN", "the API's token", "token for cloning, scope `read_repository`"),
-    setting("GIT_SSL_VERIFY", "true", "`false` switches the check of GitLab's certificate off"),
-    setting(
-        "GITLAB_CA_FILE",
-        "",
-        "PEM file with certificate authorities to trust besides the system's",
-    ),
-    setting("GITLAB_API_BUDGET", "600", "API calls per minute, at most"),
-    setting("ALDIS_LISTEN", "127.0.0.1:8080", "address and port to listen on"),
-    setting(
-        "ALDIS_BASE_URL",
-        "the address listened on",
-        "URL under which people and GitLab reach this server",
-    ),
-    setting(
-        "ALDIS_DATA_DIR",
-        "./aldis-data",
-        "directory of the database, the mirrors and the runs",
-    ),
-    setting(
-        "ALDIS_DATABASE_URL",
-        "sqlite: in the data directory",
-        "only `sqlite:` in this version",
-    ),
-    setting(
-        "ALDIS_SECRET_KEY_FILE",
-        "secret.key in the data directory",
-        "key that seals secrets in the database",
-    ),
-    setting("ALDIS_EXECUTOR", "bubblewrap", "`bubblewrap`, or `shell` without isolation"),
-    setting("ALDIS_SLOTS", "2", "how many runs go on at once"),
-    setting("ALDIS_BOOTSTRAP_TOKEN", "made at the first start", "opens the pages"),
-    setting("ALDIS_LOG", "info", "what is logged, as in `info,aldis_feedback=debug`"),
-    setting("ALDIS_LOG_FORMAT", "text", "`text` or `json`"),
-];
-
-const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, default, meaning }
 }
 
 /// Where values come from: the environment, or a map in a test.
@@ -143,14 +84,9 @@ impl Settings {
     pub fn read(lookup: Lookup<'_>) -> Result<Self> {
         let get = |name: &str| value(lookup, name);
         let gitlab = GitLabSettings::read(lookup)?;
-        let url = get("ALDIS_DATABASE_URL")?;
-        if url.as_deref().is_some_and(|url| !url.starts_with("sqlite:")) {
-            bail!("ALDIS_DATABASE_URL: only `sqlite:` is available in this version");
-        }
-        let dir =
-            url.as_deref().and_then(|url| url.strip_prefix("sqlite:")).filter(|d| !d.is_empty());
-        let data_dir = match dir {
-            Some(dir) => dir.trim_start_matches("//").to_owned(),
+        let (sqlite, postgres) = database(lookup)?;
+        let data_dir = match sqlite {
+            Some(dir) => dir,
             None => get("ALDIS_DATA_DIR")?.unwrap_or_else(|| "./aldis-data".to_owned()),
         };
         Ok(Self {
@@ -160,6 +96,7 @@ impl Settings {
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             base_url: parsed(lookup, "ALDIS_BASE_URL", "a URL such as https://aldis.example.org")?,
             data_dir: data_dir.into(),
+            postgres,
             key_file: get("ALDIS_SECRET_KEY_FILE")?.map(PathBuf::from),
             executor: executor(lookup)?,
             slots: slots(lookup)?,
@@ -175,6 +112,16 @@ impl Settings {
 }
 
 impl Settings {
+    /// Where the store is.
+    pub fn store(&self) -> aldis_store::Settings {
+        aldis_store::Settings {
+            postgres: self.postgres.clone(),
+            key_file: self.key_file.clone(),
+            failpoint: self.failpoint.clone(),
+            ..aldis_store::Settings::in_dir(&self.data_dir)
+        }
+    }
+
     /// What weakens security, in words for people.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -255,6 +202,23 @@ fn hook_secrets(lookup: Lookup<'_>) -> Result<Secrets> {
         );
     }
     Ok(secrets)
+}
+
+/// The directory of an SQLite database, or the URL of a Postgres database. The text is not repeated
+/// in an error: it may hold a password.
+fn database(lookup: Lookup<'_>) -> Result<(Option<String>, Option<SecretString>)> {
+    let Some(url) = value(lookup, "ALDIS_DATABASE_URL")? else { return Ok((None, None)) };
+    if let Some(dir) = url.strip_prefix("sqlite:") {
+        let dir = dir.trim_start_matches("//").to_owned();
+        return Ok((Some(dir).filter(|dir| !dir.is_empty()), None));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok((None, Some(url.into())));
+    }
+    bail!(
+        "ALDIS_DATABASE_URL should be sqlite:DIRECTORY or \
+         postgres://user:password@host:5432/database"
+    );
 }
 
 fn executor(lookup: Lookup<'_>) -> Result<Executor> {
@@ -348,6 +312,29 @@ mod tests {
         );
         assert!(wrong("GITLAB_WEBHOOK_SECRET", "schlüssel").contains("of ASCII"));
         assert!(wrong("GITLAB_TOKEN", " ").starts_with("GITLAB_TOKEN is not set"));
+    }
+
+    #[test]
+    fn the_url_chooses_the_database() {
+        let with = |url: &'static str| {
+            let mut values = LEAST.to_vec();
+            values.push(("ALDIS_DATABASE_URL", url));
+            read(&values)
+        };
+        let dir = |url| with(url).unwrap().data_dir.display().to_string();
+        assert_eq!(
+            (dir("sqlite:/srv/aldis"), dir("sqlite:///srv/a")),
+            ("/srv/aldis".to_owned(), "/srv/a".to_owned())
+        );
+        assert_eq!(
+            (dir("sqlite:"), dir("")),
+            ("./aldis-data".to_owned(), "./aldis-data".to_owned())
+        );
+        let postgres = with("postgres://u:secret@h/d").unwrap();
+        assert!(postgres.postgres.is_some() && !format!("{postgres:?}").contains("secret"));
+        let said = format!("{:#}", with("mysql://u:secret@h/d").unwrap_err());
+        assert!(said.starts_with("ALDIS_DATABASE_URL should be sqlite:"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
     }
 
     #[test]

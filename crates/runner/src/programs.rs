@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use tokio::process::Command;
+use rustix::process::{Pid, setpriority_process};
+use tokio::process::{Child, Command};
 
 use crate::settings::User;
 
@@ -62,6 +63,19 @@ pub(crate) fn command_as(user: Option<User>, program: &Path) -> Command {
             command.uid(uid).gid(gid);
             command
         }
+    }
+}
+
+/// How far what the runner starts stands behind the bot itself where both want the processor.
+const BEHIND: i32 = 5;
+
+/// Lets a child, and whatever it starts, wait while the bot has something to do: a delivery is
+/// answered and announced in a moment, a job is not.
+pub(crate) fn stand_back(child: &Child) {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
+        // It has ended already, or the system does not allow it: then nobody waits.
+        let _ = setpriority_process(Some(pid), BEHIND);
     }
 }
 

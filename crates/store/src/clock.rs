@@ -48,6 +48,19 @@ impl Clock {
         micros / 1000
     }
 
+    /// What a test says the time is, in milliseconds; `None`: the database knows.
+    pub(crate) fn told_millis(&self) -> Option<i64> {
+        self.told_micros().map(|micros| micros / 1000)
+    }
+
+    /// As [`Clock::told_millis`], in microseconds.
+    pub(crate) fn told_micros(&self) -> Option<i64> {
+        match &self.0 {
+            Source::System { .. } => None,
+            Source::Manual(now) => Some(now.load(Ordering::SeqCst)),
+        }
+    }
+
     /// Microseconds since 1970, UTC.
     pub(crate) fn wall_micros(&self) -> i64 {
         match &self.0 {

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use sqlx::postgres::PgDatabaseError;
+
+use crate::sqlite;
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -20,6 +24,9 @@ pub enum StoreError {
     Unavailable(String),
     #[error("stored data cannot be read, restore a backup or run `aldis log verify`: {0}")]
     Corrupt(String),
+    /// What the operator has set does not do.
+    #[error("the database cannot be used as it is set up: {0}")]
+    Refused(String),
     #[error("secret `{name}` cannot be opened: {why}")]
     Sealed { name: String, why: String },
     /// Somebody else was faster every time.
@@ -40,5 +47,41 @@ impl StoreError {
     /// Whether the same call can succeed later with nobody doing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Contended(_))
+    }
+
+    /// The same for another who waits for the same thing. Only what can come to several at once
+    /// keeps its kind.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Corrupt(why) => Self::Corrupt(why.clone()),
+            Self::Refused(why) => Self::Refused(why.clone()),
+            other => Self::Unexpected(other.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            sqlx::Error::Database(e) => {
+                let code = e.code().unwrap_or_default();
+                match e.try_downcast_ref::<PgDatabaseError>() {
+                    Some(postgres) => {
+                        crate::postgres::from_state(&code, postgres.message().to_owned())
+                    }
+                    None => sqlite::from_code(&code, text),
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(text),
+            sqlx::Error::PoolClosed => Self::Closed,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(text),
+            _ => Self::Unexpected(text),
+        }
     }
 }

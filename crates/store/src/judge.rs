@@ -62,7 +62,7 @@ pub(crate) struct WorkChange {
 pub(crate) struct Judgement {
     facts: Facts,
     lease_now: i64,
-    recorded_at: i64,
+    pub(crate) recorded_at: i64,
     pub(crate) head: Head,
     /// Of all streams that get events.
     pub(crate) versions: BTreeMap<String, u64>,

@@ -13,6 +13,10 @@ mod envelope;
 mod error;
 mod failpoint;
 mod judge;
+mod migrations;
+mod number;
+mod postgres;
+mod rows;
 mod run_log;
 mod secret;
 mod settings;
@@ -20,6 +24,7 @@ mod sql;
 mod sqlite;
 mod store;
 pub mod unit;
+mod value;
 mod verify;
 mod work;
 

@@ -10,11 +10,17 @@ macro_rules! envelope_columns {
          events.hash"
     };
 }
+pub(crate) use envelope_columns;
 
 pub(crate) const LOAD: &str = concat!(
     "SELECT ",
     envelope_columns!(),
     " FROM events WHERE stream = $1 AND version > $2 ORDER BY version"
+);
+pub(crate) const READ: &str = concat!(
+    "SELECT ",
+    envelope_columns!(),
+    " FROM events WHERE position > $1 ORDER BY position LIMIT $2"
 );
 pub(crate) const HEAD: &str = "SELECT position, hash FROM log_head";
 pub(crate) const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, hash = $2";
@@ -81,6 +87,9 @@ pub(crate) const PUT_SECRET: &str = "INSERT INTO secrets (name, key_id, data_key
 pub(crate) const SECRET: &str = "SELECT key_id, data_key, value FROM secrets WHERE name = $1";
 pub(crate) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE name = $1";
 pub(crate) const SECRET_NAMES: &str = "SELECT name FROM secrets ORDER BY name";
+
+/// Rows that one statement of a pruning deletes at most: the engines' texts say so too.
+pub(crate) const PRUNED_AT_ONCE: u64 = 256;
 
 /// Rows in one insert, at most.
 pub(crate) const MOST_ROWS: usize = 128;
@@ -156,11 +165,6 @@ pub(crate) mod sqlite {
          recorded_at, stream, type, body, meta, event_id, prev_hash, hash, ''), '') AS BLOB) \
          FROM (SELECT * FROM events WHERE position > before AND position <= min(before + $3, $2) \
          ORDER BY position LIMIT $3)) FROM packs ORDER BY before";
-    pub(crate) const READ: &str = concat!(
-        "SELECT ",
-        envelope_columns!(),
-        " FROM events WHERE position > $1 ORDER BY position LIMIT $2"
-    );
     // The cross joins keep SQLite from turning the loops around: lists are short, tables are not.
     pub(crate) const LOAD_MANY: &str = concat!(
         "SELECT ",
@@ -199,7 +203,6 @@ pub(crate) mod sqlite {
          attempts = attempts + (lease_until IS NOT NULL), lease_owner = $2, lease_until = $3, \
          due_at = $3, lease_epoch = wanted.value ->> 1 \
          FROM json_each($1) AS wanted WHERE work.rowid = wanted.value ->> 0";
-    pub(crate) const PRUNED_AT_ONCE: u64 = 256;
     // Rowids grow with time, so the oldest rows are found without an index on it.
     pub(crate) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE received_at < $1 \
          AND rowid IN (SELECT rowid FROM payloads ORDER BY rowid LIMIT 256)";

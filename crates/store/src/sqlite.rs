@@ -13,18 +13,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::ConnectOptions;
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqlSafeStr};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::envelope::Position;
 use crate::error::StoreError;
+use crate::migrations::{self, migrator};
 use crate::secret::Sealer;
 use crate::settings::Settings;
 use crate::work::Bells;
@@ -64,7 +65,7 @@ impl Sqlite {
             .connect()
             .await
             .map_err(|e| not_a_database(&path, e))?;
-        migrator().run(&mut connection).await.map_err(|e| from_migration(&path, e))?;
+        migrations().run(&mut connection).await.map_err(|e| from_migration(&path, e))?;
         work::void_leases(&mut connection, settings.clock.lease_millis()).await?;
         let no_secrets = beside::no_secrets(&mut connection).await?;
         let sealer = Sealer::open(settings, no_secrets)?;
@@ -173,50 +174,27 @@ fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-fn migrator() -> Migrator {
-    let migration = |version, name: &'static str, text: &'static str| {
-        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
-    };
-    macro_rules! numbered {
-        ($version:literal, $name:literal) => {
-            migration(
-                $version,
-                $name,
-                include_str!(concat!(
-                    "../../../migrations/sqlite/000",
-                    $version,
-                    "_",
-                    $name,
-                    ".sql"
-                )),
-            )
-        };
-    }
-    Migrator::with_migrations(vec![
-        numbered!(1, "log"),
-        numbered!(2, "work"),
-        numbered!(3, "views"),
-        numbered!(4, "beside_the_log"),
-        numbered!(5, "versions_from_events"),
-        numbered!(6, "payloads_by_position"),
-        numbered!(7, "lists_beside_documents"),
-    ])
+fn migrations() -> Migrator {
+    migrator!(
+        "sqlite",
+        1 "log",
+        2 "work",
+        3 "views",
+        4 "beside_the_log",
+        5 "versions_from_events",
+        6 "payloads_by_position",
+        7 "lists_beside_documents",
+    )
 }
 
 /// What [`Migrator::run`] checks, without writing.
 async fn check_migrations(path: &Path, connection: &mut SqliteConnection) -> Result<()> {
-    let migrator = migrator();
+    let known = migrations();
     let applied = connection
-        .list_applied_migrations(&migrator.table_name)
+        .list_applied_migrations(&known.table_name)
         .await
         .map_err(|e| from_migration(path, e))?;
-    if let Some(newer) = applied.iter().find(|known| !migrator.version_exists(known.version)) {
-        return Err(StoreError::Newer(newer.version));
-    }
-    if applied.len() < migrator.iter().count() {
-        return Err(StoreError::Older);
-    }
-    Ok(())
+    migrations::check(&known, &applied)
 }
 
 fn from_migration(path: &Path, error: MigrateError) -> StoreError {
@@ -240,28 +218,14 @@ fn files(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Files { path: path.to_owned(), why: error.to_string() }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        let text = error.to_string();
-        match error {
-            sqlx::Error::Database(e) => match primary_code(e.code().as_deref()) {
-                // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN
-                5..=10 | 13 | 14 => Self::Unavailable(text),
-                // CORRUPT, NOTADB
-                11 | 26 => Self::Corrupt(text),
-                _ => Self::Unexpected(text),
-            },
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
-                Self::Unavailable(text)
-            }
-            sqlx::Error::PoolClosed => Self::Closed,
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(text),
-            _ => Self::Unexpected(text),
-        }
+/// What a caller does about an error of the database, by SQLite's result code.
+pub(crate) fn from_code(code: &str, text: String) -> StoreError {
+    // Without the extension.
+    match code.parse::<u32>().unwrap_or(0) & 0xff {
+        // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN
+        5..=10 | 13 | 14 => StoreError::Unavailable(text),
+        // CORRUPT, NOTADB
+        11 | 26 => StoreError::Corrupt(text),
+        _ => StoreError::Unexpected(text),
     }
-}
-
-/// SQLite's result code without the extension.
-fn primary_code(code: Option<&str>) -> u32 {
-    code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff
 }

@@ -14,6 +14,7 @@ use crate::append::{Answer, ApiCall, Append, Person};
 use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::envelope::{Breach, Envelope, Head, Position, Verified};
 use crate::error::StoreError;
+use crate::postgres::Postgres;
 use crate::run_log::LogChunk;
 use crate::settings::Settings;
 use crate::sqlite::Sqlite;
@@ -31,29 +32,37 @@ pub struct Store {
 #[derive(Debug, Clone)]
 enum Engine {
     Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
 }
 
 macro_rules! engine {
     ($self:ident, $engine:ident => $call:expr) => {
         match &$self.engine {
             Engine::Sqlite($engine) => $call,
+            Engine::Postgres($engine) => $call,
         }
     };
 }
 
 /// Opening and closing.
 impl Store {
-    /// Opens the store, makes it if there is none, and migrates it. All leases of a former life
-    /// are void.
+    /// Opens the store, makes it if there is none, and migrates it. All leases of a former life of
+    /// the embedded store are void; on Postgres others may live, and leases run out.
     pub async fn open(settings: &Settings) -> Result<Self> {
-        let engine = Engine::Sqlite(Arc::new(Sqlite::open(settings).await?));
+        let engine = match &settings.postgres {
+            None => Engine::Sqlite(Arc::new(Sqlite::open(settings).await?)),
+            Some(url) => Engine::Postgres(Arc::new(Postgres::open(settings, url).await?)),
+        };
         Ok(Self { engine })
     }
 
     /// Opens a store for reading, also beside a process that writes to it. Whatever writes is
     /// answered with [`StoreError::Closed`].
     pub async fn open_read_only(settings: &Settings) -> Result<Self> {
-        let engine = Engine::Sqlite(Arc::new(Sqlite::open_read_only(settings).await?));
+        let engine = match &settings.postgres {
+            None => Engine::Sqlite(Arc::new(Sqlite::open_read_only(settings).await?)),
+            Some(url) => Engine::Postgres(Arc::new(Postgres::open_read_only(settings, url).await?)),
+        };
         Ok(Self { engine })
     }
 

@@ -5,12 +5,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use aldis_domain::event::Event;
 use aldis_domain::event::delivery::DeliveryQuarantined;
 use aldis_domain::event::run::RunReleased;
+use aldis_domain::touch::WorkKind;
 use aldis_store::{
-    Append, Breach, Checkpoint, Expected, Meta, NewEvent, Settings, Store, StoreError, Writes,
+    Answer, Append, Breach, Checkpoint, Expected, Meta, NewEvent, Settings, Store, StoreError,
+    WorkKey, WorkTouch, Writes,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -236,6 +239,27 @@ async fn a_sealed_value_opens_only_in_its_place() {
     let refused = store.secret("a").await.unwrap_err();
     insta::assert_snapshot!(refused, @"secret `a` cannot be opened: the database row was changed");
     assert_eq!(store.secret("b").await.unwrap().unwrap().expose_secret(), "b");
+}
+
+#[tokio::test]
+async fn a_restart_makes_leases_void_and_blames_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::in_dir(dir.path());
+    let lease = Duration::from_secs(45);
+    let key = WorkKey::new(WorkKind::Note, "a");
+    let store = Store::open(&settings).await.unwrap();
+    let touches = vec![WorkTouch::now(key.clone(), 1)];
+    let touch = Append { touches, ..Append::new(Meta::from_source("test")) };
+    store.append(touch).await.unwrap();
+    let old = store.claim_key(&key, "me", lease).await.unwrap().unwrap();
+    store.close().await;
+    let store = Store::open(&settings).await.unwrap();
+    let fenced = Append { fence: Some(old.fence()), ..Append::new(Meta::from_source("test")) };
+    assert_eq!(store.append(fenced).await.unwrap(), Answer::FencedOff);
+    assert!(!store.extend(&old.fence(), lease).await.unwrap());
+    let new = store.claim_key(&key, "me", lease).await.unwrap().unwrap();
+    assert_eq!((new.took_over, new.attempts), (None, 0));
+    assert!(new.epoch > old.epoch);
 }
 
 async fn refusal(settings: &Settings) -> String {

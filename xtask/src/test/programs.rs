@@ -9,11 +9,12 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
 /// (program, Debian package)
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 5] = [
     ("cc", "gcc libc6-dev"),
     ("git", "git"),
     ("bwrap", "bubblewrap"),
     ("slirp4netns", "slirp4netns"),
+    ("initdb", "postgresql"),
 ];
 
 /// (subcommand of cargo, component of the Rust toolchain)
@@ -52,7 +53,7 @@ fn network_device() -> Result<(), Failure> {
 }
 
 fn debian_packages() -> Result<(), Failure> {
-    let missing = missing(&NEEDED, is_installed);
+    let missing = missing(&NEEDED, is_there);
     if missing.is_empty() {
         return Ok(());
     }
@@ -64,6 +65,13 @@ fn debian_packages() -> Result<(), Failure> {
     run(&mut apt_get(&["update", "--quiet"]), advice)?;
     let words = ["install", "--yes", "--quiet", "--no-install-recommends"];
     run(apt_get(&words).args(&missing), advice)
+}
+
+/// Debian keeps a server's programs where no `PATH` leads.
+fn is_there(program: &str) -> bool {
+    let servers = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut beside = servers.map(|version| version.path().join("bin").join(program));
+    is_installed(program) || beside.any(|file| file.is_file())
 }
 
 fn rust_components() -> Result<(), Failure> {
@@ -108,6 +116,8 @@ fn please_install(packages: &[&str]) -> Failure {
 fn apt_get(words: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
     command.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    // What is installed for tests is not to be started as a service: tests start their own.
+    command.env("RUNLEVEL", "1");
     command
 }
 
@@ -123,8 +133,8 @@ mod tests {
     #[test]
     fn every_missing_package_is_named_once_in_one_line() {
         let packages = missing(&NEEDED, |program| program == "git");
-        assert_eq!(packages, ["gcc", "libc6-dev", "bubblewrap", "slirp4netns"]);
-        let sandbox = missing(&NEEDED, |program| ["cc", "git"].contains(&program));
+        assert_eq!(packages, ["gcc", "libc6-dev", "bubblewrap", "slirp4netns", "postgresql"]);
+        let sandbox = missing(&NEEDED, |program| ["cc", "git", "initdb"].contains(&program));
         assert_eq!(
             please_install(&sandbox).advice,
             "as root: apt-get install bubblewrap slirp4netns"

@@ -12,7 +12,7 @@ use crate::settings::environment;
 
 pub(super) async fn verify(as_json: bool) -> Result<u8> {
     let settings = place::local(&environment)?;
-    let store = Store::open_read_only(&place::store(&settings)).await?;
+    let store = Store::open_read_only(&settings.store()).await?;
     let mut progress = Progress::new("checked: event", store.head().await?.position);
     let checked = store.verify(|position| progress.reached(position)).await;
     progress.done();

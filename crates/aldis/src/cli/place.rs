@@ -14,10 +14,3 @@ pub(super) fn local(lookup: Lookup<'_>) -> Result<Settings> {
         _ => None,
     })
 }
-
-/// Where the store is.
-pub(super) fn store(settings: &Settings) -> aldis_store::Settings {
-    let mut place = aldis_store::Settings::in_dir(&settings.data_dir);
-    place.key_file.clone_from(&settings.key_file);
-    place
-}

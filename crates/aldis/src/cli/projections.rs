@@ -20,7 +20,7 @@ pub(super) async fn rebuild(only: Option<&str>) -> Result<u8> {
         None => PROJECTIONS.to_vec(),
     };
     let settings = place::local(&environment)?;
-    let place = place::store(&settings);
+    let place = settings.store();
     // Looked at first, because opening for writing would make an empty database.
     match Store::open_read_only(&place).await {
         Ok(store) => store.close().await,
@@ -30,8 +30,7 @@ pub(super) async fn rebuild(only: Option<&str>) -> Result<u8> {
     }
     let store = match Store::open(&place).await {
         Err(StoreError::InUse(dir)) => bail!(
-            "`aldis serve` uses {}; stop it first: a rebuild needs the database for itself, and a \
-             rebuild beside a running server comes with the distributed engine",
+            "`aldis serve` uses {}; stop it first: on SQLite a rebuild needs the database for itself",
             dir.display()
         ),
         opened => opened?,

@@ -215,6 +215,7 @@ fn settings(
         listen: ([127, 0, 0, 1], 0).into(),
         base_url: None,
         data_dir: dir.path().to_owned(),
+        postgres: None,
         key_file: None,
         executor,
         slots: 2,

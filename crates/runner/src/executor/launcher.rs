@@ -17,7 +17,7 @@ use tokio::process::Child;
 use super::network::Network;
 use super::running::{Control, Running};
 use crate::limits::Cage;
-use crate::programs::{Programs, command_as};
+use crate::programs::{Programs, command_as, stand_back};
 use crate::settings::User;
 
 /// Where the step's script is seen inside.
@@ -71,6 +71,7 @@ impl Launcher {
             .stderr(Stdio::from(writer))
             .kill_on_drop(true);
         let child = command.spawn()?;
+        stand_back(&child);
         let outer = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = outer {
             cage.hold(pid)?;

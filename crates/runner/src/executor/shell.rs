@@ -13,7 +13,7 @@ use tokio::net::unix::pipe;
 use super::running::{Control, Running};
 use super::{StartError, StepSpec, base_env, stack_dir};
 use crate::limits::Cage;
-use crate::programs::command_as;
+use crate::programs::{command_as, stand_back};
 use crate::settings::User;
 
 /// Starts steps as plain processes of the slot's user. Without a cgroup the number of processes is
@@ -48,6 +48,7 @@ impl Shell {
             .stderr(Stdio::from(writer))
             .kill_on_drop(true);
         let mut child = command.spawn()?;
+        stand_back(&child);
         let raw = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
         let outer = Pid::from_raw(raw);
         if let Some(pid) = outer {

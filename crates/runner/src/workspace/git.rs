@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use tokio::process::Command;
 
 use super::{WorkspaceError, askpass};
-use crate::programs::command_as;
+use crate::programs::{command_as, stand_back};
 use crate::settings::User;
 
 /// The system's certificates, where distributions keep them.
@@ -175,7 +175,12 @@ impl GitFailure {
 
 /// Runs a git command to its end.
 pub(crate) async fn run(mut command: Command) -> Result<(), GitFailure> {
-    match command.output().await {
+    let ended = async {
+        let child = command.spawn()?;
+        stand_back(&child);
+        child.wait_with_output().await
+    };
+    match ended.await {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             Err(GitFailure { words: String::from_utf8_lossy(&output.stderr).into_owned() })

@@ -1,27 +1,11 @@
-//! Documents, lists and checkpoints.
+//! Steps of projections.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::read::{digest, signed, small};
 use super::writer::{Now, Session, Write};
 use super::{Result, Sqlite};
-use crate::document::{Checkpoint, Document, Entry, Writes};
+use crate::document::{Checkpoint, Writes};
 use crate::sql;
 
 impl Sqlite {
-    pub(crate) async fn checkpoint(&self, projection: &str) -> Result<Option<Checkpoint>> {
-        let row = query(sql::CHECKPOINT).bind(projection).fetch_optional(&self.readers).await?;
-        row.map(|row| {
-            Ok(Checkpoint {
-                version: small(&row, 0)?,
-                position: row.try_get(1)?,
-                hash: digest(&row, 2)?,
-            })
-        })
-        .transpose()
-    }
-
     pub(crate) async fn step(
         &self,
         projection: &str,
@@ -36,50 +20,6 @@ impl Sqlite {
     pub(crate) async fn drop_projection(&self, projection: &str) -> Result<()> {
         self.writer()?.run(Drop(projection.to_owned())).await
     }
-
-    pub(crate) async fn document(&self, projection: &str, key: &str) -> Result<Option<Document>> {
-        let row = query(sql::DOCUMENT).bind(projection).bind(key).fetch_optional(&self.readers);
-        row.await?.as_ref().map(document).transpose()
-    }
-
-    pub(crate) async fn documents(
-        &self,
-        projection: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<Document>> {
-        let limit = signed(limit as u64);
-        let rows = query(sql::DOCUMENTS).bind(projection).bind(after).bind(limit);
-        rows.fetch_all(&self.readers).await?.iter().map(document).collect()
-    }
-
-    pub(crate) async fn entries(
-        &self,
-        projection: &str,
-        scope: &str,
-        after: Option<(i64, &str)>,
-        limit: usize,
-    ) -> Result<Vec<Entry>> {
-        let text = if after.is_some() { sql::ENTRIES_AFTER } else { sql::ENTRIES };
-        let mut rows = query(text).bind(projection).bind(scope).bind(signed(limit as u64));
-        if let Some((sort_key, key)) = after {
-            rows = rows.bind(sort_key).bind(key);
-        }
-        rows.fetch_all(&self.readers).await?.iter().map(entry).collect()
-    }
-}
-
-fn document(row: &SqliteRow) -> Result<Document> {
-    Ok(Document { key: row.try_get(0)?, body: row.try_get(1)?, position: row.try_get(2)? })
-}
-
-fn entry(row: &SqliteRow) -> Result<Entry> {
-    Ok(Entry {
-        scope: row.try_get(0)?,
-        sort_key: row.try_get(1)?,
-        key: row.try_get(2)?,
-        body: row.try_get(3)?,
-    })
 }
 
 struct Step {

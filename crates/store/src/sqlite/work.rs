@@ -5,11 +5,14 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 
-use super::read::{json_list, signed, small, unsigned};
-use super::writer::{Now, Session, Value, Write};
+use super::beside::{backlog_of, small, unsigned};
+use super::read::json_list;
+use super::writer::{Now, Session, Write};
 use super::{Result, Sqlite};
 use crate::error::StoreError;
+use crate::number::{millis, signed};
 use crate::sql;
+use crate::value::Value;
 use crate::work::{Backlog, Claimed, Due, Fence, Release, WorkKey, WorkKind};
 
 /// Makes all leases void: whoever held one died with the process that gave it.
@@ -63,15 +66,7 @@ impl Sqlite {
     pub(crate) async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
         let now = self.clock.lease_millis();
         let row = query(sql::BACKLOG).bind(now).bind(kind.as_str()).fetch_one(&self.readers);
-        let row = row.await?;
-        let oldest: Option<i64> = row.try_get(3)?;
-        let waits = u64::try_from(now - oldest.unwrap_or(now)).unwrap_or(0);
-        Ok(Backlog {
-            due: unsigned(&row, 0)?,
-            leased: unsigned(&row, 1)?,
-            later: unsigned(&row, 2)?,
-            oldest: Duration::from_millis(waits),
-        })
+        backlog_of(&row.await?, now)
     }
 
     fn owner(&self, owner: &str) -> String {
@@ -82,10 +77,6 @@ impl Sqlite {
         let left = due.saturating_sub(self.clock.lease_millis());
         Duration::from_millis(u64::try_from(left).unwrap_or(0))
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// See `docs/adr/0001-claims-without-fsync.md` for why none of these waits for the disk.

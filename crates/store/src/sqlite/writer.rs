@@ -14,7 +14,7 @@ mod tests;
 
 pub(super) use append::insert_calls;
 pub(super) use disk::write_ahead_log;
-pub(super) use session::{Session, Value};
+pub(super) use session::Session;
 
 use std::fs::File;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! A store in a directory of its own, whose clock the test moves.
+//! A store of its own, whose clock the test moves.
 
 use std::time::Duration;
 
@@ -8,30 +8,29 @@ use aldis_domain::touch::WorkKind;
 use aldis_store::{
     Answer, Append, Clock, Expected, Meta, NewEvent, Settings, Store, WorkKey, WorkTouch,
 };
+use secrecy::SecretString;
 use tempfile::TempDir;
 
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
-    pub(crate) dir: TempDir,
+    dir: TempDir,
+    database: Option<SecretString>,
 }
 
 impl Bench {
     pub(crate) async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, database) = (tempfile::tempdir().unwrap(), crate::database());
         let clock = Clock::manual();
-        let store = Store::open(&settings(&dir, &clock)).await.unwrap();
-        Self { store, clock, dir }
+        let store = Store::open(&settings(&dir, database.as_ref(), &clock)).await.unwrap();
+        Self { store, clock, dir, database }
     }
 
     /// The store's next life.
     pub(crate) async fn restart(&mut self) {
         self.store.close().await;
-        self.store = Store::open(&self.settings()).await.unwrap();
-    }
-
-    pub(crate) fn settings(&self) -> Settings {
-        settings(&self.dir, &self.clock)
+        let settings = settings(&self.dir, self.database.as_ref(), &self.clock);
+        self.store = Store::open(&settings).await.unwrap();
     }
 
     pub(crate) async fn touch(&self, key: &WorkKey, class: u8, due_in: u64) {
@@ -46,8 +45,9 @@ impl Bench {
     }
 }
 
-fn settings(dir: &TempDir, clock: &Clock) -> Settings {
-    Settings { clock: clock.clone(), ..Settings::in_dir(dir.path()) }
+fn settings(dir: &TempDir, database: Option<&SecretString>, clock: &Clock) -> Settings {
+    let (postgres, clock) = (database.cloned(), clock.clone());
+    Settings { postgres, clock, ..Settings::in_dir(dir.path()) }
 }
 
 /// An event that touches no work as long as its stream is no run.

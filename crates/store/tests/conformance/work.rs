@@ -241,16 +241,3 @@ async fn an_earlier_touch_and_a_more_urgent_class_win() {
     let held = bench.store.claim_key(&key("a"), "me", LEASE).await.unwrap().unwrap();
     assert_eq!((held.class, held.revision), (0, 3));
 }
-
-#[tokio::test]
-async fn a_restart_makes_leases_void_and_blames_nobody() {
-    let mut bench = Bench::new().await;
-    bench.touch(&key("a"), 1, 0).await;
-    let old = only(&bench.store).await;
-    bench.restart().await;
-    assert_eq!(fenced(&bench.store, old.fence()).await, Answer::FencedOff);
-    assert!(!bench.store.extend(&old.fence(), LEASE).await.unwrap());
-    let new = only(&bench.store).await;
-    assert_eq!((new.took_over, new.attempts), (None, 0));
-    assert!(new.epoch > old.epoch);
-}

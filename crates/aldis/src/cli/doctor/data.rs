@@ -9,7 +9,6 @@ use aldis_domain::event::Event;
 use aldis_store::{Store, StoreError};
 
 use super::report::Report;
-use crate::cli::place;
 use crate::settings::Settings;
 
 /// Events that are read at once.
@@ -42,7 +41,7 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) -> Data {
         }
     }
     let running = if in_use(dir) { ", in use by a running Aldis" } else { "" };
-    let opened = match Store::open_read_only(&place::store(settings)).await {
+    let opened = match Store::open_read_only(&settings.store()).await {
         Ok(store) => {
             let head = store.head().await;
             store.close().await;
@@ -62,6 +61,14 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) -> Data {
         Ok(head) => {
             report.ok("database", format!("{} events{running}", head.position));
             Data::Log
+        }
+        Err(error @ (StoreError::Refused(_) | StoreError::Unavailable(_))) => {
+            report.fail(
+                "database",
+                error.to_string(),
+                "see to it that ALDIS_DATABASE_URL leads there",
+            );
+            Data::NoLog
         }
         Err(error) => {
             report.fail("database", error.to_string(), "restore a backup if nothing else helps");
@@ -89,7 +96,7 @@ pub(super) struct Known(BTreeMap<u64, String>);
 impl Known {
     /// Reads the whole log. Nothing is known if that fails: [`check`] has told why.
     pub(super) async fn read(settings: &Settings, gitlab: &str) -> Self {
-        let Ok(store) = Store::open_read_only(&place::store(settings)).await else {
+        let Ok(store) = Store::open_read_only(&settings.store()).await else {
             return Self::default();
         };
         let known = observed(&store, gitlab).await;

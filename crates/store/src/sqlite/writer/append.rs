@@ -5,15 +5,18 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::session::{Session, Value};
+use super::session::Session;
 use super::{Now, WaitingAppend};
 use crate::append::{Answer, ApiCall, Append, Expected};
 use crate::envelope::Head;
 use crate::error::StoreError;
 use crate::judge::{DueRow, Facts, Judgement};
+use crate::number::{millis, signed};
 use crate::sql;
 use crate::sqlite::Result;
-use crate::sqlite::read::{json_list, signed, unsigned};
+use crate::sqlite::beside::unsigned;
+use crate::sqlite::read::json_list;
+use crate::value::Value;
 use crate::work::WorkKey;
 
 /// Judges and writes; leaves the answers with the appends. Returns what is written.
@@ -171,7 +174,7 @@ pub(in crate::sqlite) async fn insert_calls(
             call.method.as_str().into(),
             call.path.as_str().into(),
             call.status.map(i64::from).into(),
-            i64::try_from(call.took.as_millis()).unwrap_or(i64::MAX).into(),
+            millis(call.took).into(),
             call.request_id.as_deref().into(),
             call.cause.as_ref().map(|cause| cause.as_bytes().as_slice()).into(),
         ]

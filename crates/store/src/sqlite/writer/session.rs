@@ -8,15 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, Either, query_with};
 use crate::error::StoreError;
 use crate::sql::{Insert, MOST_ROWS};
 use crate::sqlite::Result;
-
-/// A value that is bound.
-#[derive(Debug, Clone)]
-pub(in crate::sqlite) enum Value {
-    Null,
-    Number(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
+use crate::value::Value;
 
 /// A connection and what is to be said to it next.
 pub(in crate::sqlite) struct Session<'a> {
@@ -121,35 +113,5 @@ impl<'a> Session<'a> {
             added.map_err(|error| StoreError::Unexpected(error.to_string()))?;
         }
         Ok((std::mem::take(&mut self.text), arguments))
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<&[u8]> for Value {
-    fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(bytes.to_vec())
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
     }
 }

@@ -1,6 +1,8 @@
-//! What every engine must do. Each case gets fresh stores from the engine's [`Bench`].
+//! What every engine must do, done by SQLite.
 
 #![expect(clippy::unwrap_used, reason = "a test whose surroundings fail has failed")]
+
+use secrecy::SecretString;
 
 mod conformance {
     pub(crate) mod bench;
@@ -9,4 +11,9 @@ mod conformance {
     mod units;
     mod views;
     mod work;
+}
+
+/// A fresh database, if the engine needs one beside its directory.
+fn database() -> Option<SecretString> {
+    None
 }

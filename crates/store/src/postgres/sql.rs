@@ -1,0 +1,158 @@
+//! What only Postgres takes. Lists go as arrays, so that a statement's text does not depend on their
+//! length and each stays prepared.
+
+use crate::sql::envelope_columns;
+
+/// The database's clock in milliseconds since 1970, unless a test says what time it is.
+macro_rules! now {
+    ($given:literal) => {
+        concat!(
+            "COALESCE(",
+            $given,
+            "::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+        )
+    };
+}
+
+/// Begins a transaction that appends. Whoever has the head is alone: appends are judged and written
+/// one group after the other, and positions have no gaps.
+pub(super) const BEGIN: &str = "BEGIN; SELECT position, hash, recorded_at, \
+     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM log_head FOR UPDATE";
+pub(super) const COMMIT: &str = "COMMIT";
+
+/// Versions of streams that have events (0), epochs of leased rows (1), ids of events that are
+/// stored (2). The leased rows are locked, so that nobody takes them over before the commit.
+pub(super) const FACTS: &str = "WITH fenced AS (SELECT wanted.place, work.lease_epoch \
+       FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted(kind, key, place) \
+       JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
+       WHERE work.lease_until IS NOT NULL ORDER BY work.kind, work.key FOR UPDATE OF work) \
+     SELECT 0::bigint, wanted.place, newest.version, NULL::uuid \
+       FROM unnest($1::text[]) WITH ORDINALITY AS wanted(stream, place) \
+       CROSS JOIN LATERAL (SELECT MAX(version) AS version FROM events \
+         WHERE events.stream = wanted.stream) AS newest WHERE newest.version IS NOT NULL \
+     UNION ALL SELECT 1, place, lease_epoch, NULL FROM fenced \
+     UNION ALL SELECT 2, 0, 0, event_id FROM events WHERE event_id = ANY($4)";
+
+/// All that a group of appends writes.
+pub(super) const WRITE: &str = "WITH \
+     written AS (INSERT INTO events (position, event_id, stream, version, type, schema_version, \
+       body, meta, recorded_at, prev_hash, hash) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
+       $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], \
+       $10::bytea[], $11::bytea[])), \
+     kept AS (INSERT INTO payloads (position, bytes, received_at) \
+       SELECT position, bytes, $14 FROM unnest($12::bigint[], $13::bytea[]) AS p(position, bytes)), \
+     over AS (DELETE FROM work USING unnest($15::text[], $16::text[]) AS wanted(kind, key) \
+       WHERE work.kind = wanted.kind AND work.key = wanted.key), \
+     touched AS (INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+       SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[]) \
+       ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
+       class = LEAST(w.class, excluded.class), due_at = LEAST(w.due_at, excluded.due_at)), \
+     reset AS (INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+       SELECT *, 1, 0, 0 FROM unnest($21::text[], $22::text[], $23::bigint[], $24::bigint[]) \
+       ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
+       class = excluded.class, due_at = excluded.due_at, attempts = 0), \
+     anew AS (INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
+       SELECT *, 1, 0, 0 FROM unnest($25::text[], $26::text[], $27::bigint[], $28::bigint[]) \
+       ON CONFLICT (kind, key) DO UPDATE SET revision = 1, class = excluded.class, \
+       due_at = excluded.due_at, attempts = 0, lease_epoch = 0, lease_owner = NULL, \
+       lease_until = NULL), \
+     audited AS (INSERT INTO api_calls (at, instance, token, method, path, status, millis, \
+       request_id, cause) SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::text[], \
+       $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::uuid[])), \
+     named AS (INSERT INTO people (instance, id, name, avatar) \
+       SELECT * FROM unnest($38::bigint[], $39::bigint[], $40::text[], $41::text[]) \
+       ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar) \
+     UPDATE log_head SET position = $42, hash = $43, recorded_at = $44";
+
+pub(super) const LOAD_MANY: &str = concat!(
+    "SELECT ",
+    envelope_columns!(),
+    " FROM events WHERE stream = ANY($1) ORDER BY stream, version"
+);
+
+macro_rules! lease {
+    ($which:literal) => {
+        concat!(
+            "UPDATE work SET lease_epoch = nextval('lease_epochs'), lease_owner = $4, \
+             lease_until = clock.now + $6, due_at = clock.now + $6, \
+             attempts = work.attempts + (taken.lease_until IS NOT NULL)::int \
+             FROM taken, clock WHERE work.kind = taken.kind AND work.key = taken.key AND ",
+            $which,
+            " RETURNING taken.place, work.key, work.class, work.revision, work.lease_epoch, \
+              work.attempts, taken.more, \
+              CASE WHEN taken.lease_until IS NOT NULL THEN taken.lease_epoch END"
+        )
+    };
+}
+
+/// Leases the due rows of a kind, and tells whether there was one more.
+pub(super) const CLAIM: &str = concat!(
+    "WITH clock AS (SELECT ",
+    now!("$5"),
+    " AS now), \
+     due AS (SELECT kind, key, class, due_at, made, lease_until, lease_epoch FROM work, clock \
+       WHERE kind = $1 AND class <= $2 AND due_at <= now AND (lease_until IS NULL OR lease_until <= now) \
+       ORDER BY class, due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED), \
+     taken AS (SELECT *, row_number() OVER (ORDER BY class, due_at, made) AS place, \
+       count(*) OVER () > $3 AS more FROM due) ",
+    lease!("taken.place <= $3")
+);
+/// Leases one row, if it is due.
+pub(super) const CLAIM_KEY: &str = concat!(
+    "WITH clock AS (SELECT ",
+    now!("$5"),
+    " AS now), \
+     taken AS (SELECT kind, key, 1::bigint AS place, false AS more, lease_until, lease_epoch \
+       FROM work, clock WHERE kind = $1 AND key = $2 AND due_at <= now \
+       AND (lease_until IS NULL OR lease_until <= now) LIMIT $3 FOR UPDATE OF work SKIP LOCKED) ",
+    lease!("true")
+);
+
+// A leased row is due when its lease ends, unless a touch makes it due earlier.
+pub(super) const EXTEND: &str = concat!(
+    "WITH clock AS (SELECT ",
+    now!("$5"),
+    " + $1 AS until) UPDATE work SET lease_until = until, \
+     due_at = CASE WHEN due_at = lease_until THEN until ELSE due_at END FROM clock \
+     WHERE kind = $2 AND key = $3 AND lease_epoch = $4 AND lease_until IS NOT NULL"
+);
+pub(super) const RELEASE: &str = concat!(
+    "WITH clock AS (SELECT ",
+    now!("$7"),
+    " + $3 AS later) \
+     UPDATE work SET lease_owner = NULL, lease_until = NULL, attempts = attempts + $1, \
+     due_at = CASE WHEN revision = $2 THEN later ELSE LEAST(due_at, later) END FROM clock \
+     WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL"
+);
+/// Milliseconds until the next row is due.
+pub(super) const NEXT_DUE: &str = concat!(
+    "SELECT MIN(GREATEST(lease_until, due_at)) - ",
+    now!("$3"),
+    " FROM work WHERE kind = $1 AND class <= $2"
+);
+pub(super) const NOW: &str = concat!("SELECT ", now!("$1"));
+
+pub(super) const ADD_LOG: &str = "INSERT INTO log_chunks (run, epoch, seq, step, bytes, at) \
+     SELECT $1, $2, seq, step, bytes, $3 \
+     FROM unnest($4::bigint[], $5::bigint[], $6::bytea[]) AS chunk(seq, step, bytes) \
+     ON CONFLICT (run, epoch, seq) DO NOTHING";
+pub(super) const ADD_CALLS: &str = "INSERT INTO api_calls (at, instance, token, method, path, status, \
+     millis, request_id, cause) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], \
+     $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::uuid[])";
+pub(super) const DOCUMENT_ROWS: &str = "INSERT INTO documents (name, key, body, position) \
+     SELECT $1, key, body, position FROM unnest($2::text[], $3::text[], $4::bigint[]) \
+     AS document(key, body, position) \
+     ON CONFLICT (name, key) DO UPDATE SET body = excluded.body, position = excluded.position";
+pub(super) const ENTRY_ROWS: &str = "INSERT INTO entries (name, scope, sort_key, key, body) \
+     SELECT $1, scope, sort_key, key, body FROM unnest($2::text[], $3::bigint[], $4::text[], \
+     $5::text[]) AS entry(scope, sort_key, key, body) \
+     ON CONFLICT (name, scope, sort_key, key) DO UPDATE SET body = excluded.body";
+
+// Positions and identities grow with time, so the oldest rows are found without an index on it.
+pub(super) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE received_at < $1 AND position IN \
+     (SELECT position FROM payloads ORDER BY position LIMIT 256)";
+pub(super) const PRUNE_LOGS: &str = "DELETE FROM log_chunks USING (SELECT run, epoch, seq \
+     FROM log_chunks WHERE at < $1 ORDER BY at LIMIT 256) AS old WHERE log_chunks.run = old.run \
+     AND log_chunks.epoch = old.epoch AND log_chunks.seq = old.seq";
+pub(super) const PRUNE_CALLS: &str = "DELETE FROM api_calls WHERE id IN \
+     (SELECT id FROM api_calls WHERE at < $1 ORDER BY at LIMIT 256)";

@@ -1,0 +1,74 @@
+//! Steps of projections.
+
+use std::collections::BTreeMap;
+
+use sqlx::query;
+
+use super::{Postgres, Result, sql as own};
+use crate::document::{Checkpoint, Document, Entry, Writes};
+use crate::sql;
+
+impl Postgres {
+    pub(crate) async fn step(
+        &self,
+        projection: &str,
+        expected: Option<Checkpoint>,
+        next: Checkpoint,
+        writes: Writes,
+    ) -> Result<bool> {
+        let mut tx = self.lazy()?.begin().await?;
+        let text = if expected.is_some() { sql::CHECKPOINT_MOVE } else { sql::CHECKPOINT_BEGIN };
+        let mut moved = query(text)
+            .bind(projection)
+            .bind(i64::from(next.version))
+            .bind(next.position)
+            .bind(next.hash.as_slice());
+        if let Some(old) = &expected {
+            moved = moved.bind(i64::from(old.version)).bind(old.position).bind(old.hash.as_slice());
+        }
+        if moved.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        // One statement must not change a row twice; the last one counts.
+        let documents: BTreeMap<&str, &Document> =
+            writes.documents.iter().map(|document| (document.key.as_str(), document)).collect();
+        if !documents.is_empty() {
+            let all = || documents.values();
+            query(own::DOCUMENT_ROWS)
+                .bind(projection)
+                .bind(all().map(|document| document.key.as_str()).collect::<Vec<_>>())
+                .bind(all().map(|document| document.body.as_str()).collect::<Vec<_>>())
+                .bind(all().map(|document| document.position).collect::<Vec<_>>())
+                .execute(&mut *tx)
+                .await?;
+        }
+        let entries: BTreeMap<_, &Entry> = writes
+            .entries
+            .iter()
+            .map(|entry| ((entry.scope.as_str(), entry.sort_key, entry.key.as_str()), entry))
+            .collect();
+        if !entries.is_empty() {
+            let all = || entries.values();
+            query(own::ENTRY_ROWS)
+                .bind(projection)
+                .bind(all().map(|entry| entry.scope.as_str()).collect::<Vec<_>>())
+                .bind(all().map(|entry| entry.sort_key).collect::<Vec<_>>())
+                .bind(all().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
+                .bind(all().map(|entry| entry.body.as_str()).collect::<Vec<_>>())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The checkpoint goes first: whoever steps waits for it before touching a document.
+    pub(crate) async fn drop_projection(&self, projection: &str) -> Result<()> {
+        let mut tx = self.lazy()?.begin().await?;
+        for text in [sql::CHECKPOINT_DROP, sql::DOCUMENTS_DROP, sql::ENTRIES_DROP] {
+            query(text).bind(projection).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! Appends of this process: one connection, and the task that owns it.
+//!
+//! The task takes whatever was queued while the last commit ran, and commits it as one group. A
+//! group that fails is tried once more on a fresh connection if the database was away, else append
+//! by append, so that one bad append spoils nobody else's.
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Executor, Row, query};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::write::{facts, find_repeats, write};
+use super::{PATIENCE, Result, connect, sql as own};
+use crate::append::{Answer, Append};
+use crate::clock::Clock;
+use crate::envelope::{Envelope, Head, Position};
+use crate::error::StoreError;
+use crate::failpoint::{Failpoint, Moment};
+use crate::judge::{Judgement, Ready};
+use crate::work::Bells;
+
+/// Appends in one group. More would only make the first of them wait.
+const GROUP: usize = 256;
+/// Appends that may wait. Callers beyond that wait before they hand over.
+const QUEUE: usize = 4096;
+
+/// Hands appends to the writer task.
+#[derive(Debug)]
+pub(super) struct Writer {
+    commands: mpsc::Sender<Command>,
+}
+
+enum Command {
+    Append(Box<WaitingAppend>),
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct WaitingAppend {
+    pub(super) ready: Ready,
+    pub(super) answer: Option<Answer>,
+    reply: oneshot::Sender<Result<Answer>>,
+}
+
+/// Who is told after a commit.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) positions: watch::Sender<Position>,
+    pub(super) bells: watch::Sender<Bells>,
+    pub(super) failpoint: Option<Failpoint>,
+}
+
+impl Writer {
+    pub(super) fn start(options: PgConnectOptions, clock: Clock, told: Told) -> Self {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(Task { db: None, options, clock, told }.work(queue));
+        Self { commands }
+    }
+
+    pub(super) async fn append(&self, append: Append) -> Result<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let ready = Ready::from(append);
+        let waiting = Box::new(WaitingAppend { ready, answer: None, reply });
+        self.hand_over(Command::Append(waiting)).await?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Returns when everything that was handed over before is done.
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.hand_over(Command::Close(reply)).await.is_ok() {
+            // An error says that it was closed already.
+            let _ = closed.await;
+        }
+    }
+
+    async fn hand_over(&self, command: Command) -> Result<()> {
+        self.commands.send(command).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+struct Task {
+    /// `None` before the first append and after an error: whether a transaction is still open
+    /// there, nobody knows.
+    db: Option<PgConnection>,
+    options: PgConnectOptions,
+    clock: Clock,
+    told: Told,
+}
+
+impl Task {
+    async fn work(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::with_capacity(GROUP);
+        let mut closers = Vec::new();
+        while closers.is_empty() && queue.recv_many(&mut commands, GROUP).await > 0 {
+            let mut group = Vec::with_capacity(commands.len());
+            for command in commands.drain(..) {
+                match command {
+                    Command::Append(append) => group.push(*append),
+                    Command::Close(reply) => closers.push(reply),
+                }
+            }
+            if !group.is_empty() {
+                self.commit(group).await;
+            }
+        }
+        queue.close();
+        if let Some(db) = self.db.take() {
+            // The server notices by itself otherwise.
+            let _ = db.close().await;
+        }
+        for reply in closers {
+            // Whoever asked may have gone.
+            let _ = reply.send(());
+        }
+    }
+
+    async fn commit(&mut self, mut group: Vec<WaitingAppend>) {
+        let mut tried = self.attempt(&mut group).await;
+        if tried.as_ref().is_err_and(StoreError::is_retryable) {
+            // The answer to a commit may have been lost: what was written is found by its ids.
+            tried = self.attempt(&mut group).await;
+        }
+        match tried {
+            Ok(()) => answer(group),
+            Err(error) if error.is_retryable() || group.len() == 1 => fail(group, &error),
+            Err(error) => {
+                tracing::warn!(%error, "a group of appends failed; each is tried alone");
+                for single in group {
+                    let mut single = vec![single];
+                    match self.attempt(&mut single).await {
+                        Ok(()) => answer(single),
+                        Err(error) => fail(single, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, group: &mut [WaitingAppend]) -> Result<()> {
+        let transaction = async {
+            let mut db = match self.db.take() {
+                Some(db) => db,
+                None => connect(&self.options).await?,
+            };
+            let events = self.transaction(&mut db, group).await?;
+            Ok((db, events))
+        };
+        let done = tokio::time::timeout(PATIENCE, transaction).await;
+        let gone = || StoreError::Unavailable("the database does not answer".to_owned());
+        let (db, events) = done.unwrap_or_else(|_| Err(gone()))?;
+        self.db = Some(db);
+        self.tell(group, &events);
+        Ok(())
+    }
+
+    /// Returns the events that it added to the log.
+    async fn transaction(
+        &self,
+        db: &mut PgConnection,
+        group: &mut [WaitingAppend],
+    ) -> Result<Vec<Envelope>> {
+        let begun = sqlx::raw_sql(own::BEGIN).fetch_one(&mut *db).await?;
+        // Bytes of a statement that was not prepared come as text: the driver lends none.
+        let hash: Vec<u8> = begun.try_get(1)?;
+        let odd = |_| StoreError::Corrupt("the head's hash has not 32 bytes".to_owned());
+        let head = Head { position: begun.try_get(0)?, hash: hash.try_into().map_err(odd)? };
+        let (last, clock): (i64, i64) = (begun.try_get(2)?, begun.try_get(3)?);
+        let now = self.clock.told_micros().unwrap_or(clock);
+        let facts = facts(db, group).await?;
+        let mut judgement = Judgement::new(facts, head, now / 1000, now.max(last));
+        for waiting in group.iter_mut() {
+            waiting.answer = Some(judgement.judge(&waiting.ready));
+        }
+        find_repeats(db, group).await?;
+        let taken: Vec<&Append> = taken(group).collect();
+        if taken.is_empty() {
+            db.execute(query("ROLLBACK")).await?;
+            return Ok(Vec::new());
+        }
+        write(db, &judgement, &taken).await?;
+        self.strike(Moment::Before, &judgement.events);
+        query(own::COMMIT).execute(&mut *db).await?;
+        Ok(judgement.events)
+    }
+
+    fn tell(&self, group: &[WaitingAppend], events: &[Envelope]) {
+        self.strike(Moment::After, events);
+        if let Some(last) = events.last() {
+            self.told.positions.send_replace(last.position);
+        }
+        let mut touched = taken(group).flat_map(|append| &append.touches).peekable();
+        if touched.peek().is_some() {
+            self.told
+                .bells
+                .send_modify(|bells| touched.for_each(|touch| bells.ring(touch.key.kind)));
+        }
+    }
+
+    fn strike(&self, moment: Moment, events: &[Envelope]) {
+        if let Some(failpoint) = &self.told.failpoint {
+            failpoint.strike(moment, events);
+        }
+    }
+}
+
+fn taken(group: &[WaitingAppend]) -> impl Iterator<Item = &Append> {
+    let taken = group.iter().filter(|a| matches!(a.answer, Some(Answer::Appended { .. })));
+    taken.map(|waiting| &waiting.ready.append)
+}
+
+fn answer(group: Vec<WaitingAppend>) {
+    for WaitingAppend { answer, reply, .. } in group {
+        // Whoever asked may have gone.
+        let _ = reply.send(answer.ok_or(StoreError::Closed));
+    }
+}
+
+fn fail(group: Vec<WaitingAppend>, error: &StoreError) {
+    for WaitingAppend { reply, .. } in group {
+        // Whoever asked may have gone.
+        let _ = reply.send(Err(error.again()));
+    }
+}

@@ -1,0 +1,10 @@
+//! Throw-away servers for tests and benchmarks: each has a directory and a port of its own, is
+//! started from the installed programs, and ends with the process that started it, however that ends.
+//!
+//! Whatever is missing is a panic that says how to get it: a test that needs a server does not pass
+//! without it.
+
+mod postgres;
+mod process;
+
+pub use postgres::{Postgres, postgres};
