@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn the_summary_counts_what_was_not_run_as_not_run() {
         let minute = Duration::from_mins(1);
-        assert_eq!(summary(&[], minute), "8 steps passed, 0 failed, 0 not run, 1 min 00 s");
+        assert_eq!(summary(&[], minute), "9 steps passed, 0 failed, 0 not run, 1 min 00 s");
         assert_eq!(
             summary(&["supply chain", "unused"], minute),
-            "6 steps passed, 0 failed, 2 not run (supply chain, unused), 1 min 00 s"
+            "7 steps passed, 0 failed, 2 not run (supply chain, unused), 1 min 00 s"
         );
     }
 }
