@@ -4,6 +4,7 @@
 use aldis_bus::Topic;
 use aldis_domain::config::read;
 use aldis_domain::event::resource::LaneAdmitted;
+use aldis_domain::fold::Fold;
 use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
 use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
@@ -11,7 +12,9 @@ use aldis_domain::touch::NORMAL;
 use aldis_domain::trigger::{MergeRequestAction, Trigger};
 use aldis_store::{Meta, WorkKey, WorkTouch, transact};
 
+use crate::glance::{Glance, events};
 use crate::plan::DEFAULT_STATUS;
+use crate::project::KnownProject;
 use crate::{PlanError, Planner};
 
 /// What a delivery announces: a commit that will probably be planned.
@@ -51,8 +54,13 @@ pub(crate) fn announced(trigger: &Trigger) -> Option<Announced> {
 
 impl Planner {
     /// The aggregate's name, if the project has a config: by the log, on first contact by one read.
-    async fn promised(&self, announced: &Announced) -> Result<Option<String>, PlanError> {
-        if let Some(known) = self.known_project(announced.project).await?.0 {
+    async fn promised(
+        &self,
+        announced: &Announced,
+        glance: &Glance,
+    ) -> Result<Option<String>, PlanError> {
+        let project = glance.load(&self.store, &stream::project(announced.project)).await?;
+        if let Some(known) = KnownProject::of(&events(&project)).0 {
             return Ok(known.aggregate.filter(|_| known.configured));
         }
         let file = match self.config_file(announced.project, announced.sha.as_str()).await {
@@ -75,10 +83,13 @@ impl Planner {
         trigger: &Trigger,
         item: &WorkKey,
         meta: Meta,
+        glance: &Glance,
     ) -> Result<(), PlanError> {
         let to_plan = || WorkTouch { reset: true, ..WorkTouch::now(item.clone(), NORMAL) };
         let promise = match announced(trigger) {
-            Some(announced) => self.promised(&announced).await?.map(|name| (announced, name)),
+            Some(announced) => {
+                self.promised(&announced, glance).await?.map(|name| (announced, name))
+            }
             None => None,
         };
         let Some((announced, aggregate)) = promise else {
@@ -88,17 +99,20 @@ impl Planner {
             });
         };
         let name = stream::statuses(announced.project, &announced.sha);
+        let mut is_new = glance.is_new(&name);
         let admitted = transact!(self.store, meta, unit => {
             unit.touch(to_plan());
-            let statuses: Statuses = unit.fold(&name).await?;
-            let subscriber = statuses
-                .lanes
-                .get(&announced.lane)
-                .and_then(|lane| lane.subscribers.get(&announced.change));
-            // A commit that was dealt with before is no news: showing its lane again is for the
-            // plan to say, which knows whether it is the head once more.
-            if subscriber.is_some() {
-                return Ok(false);
+            // If somebody was faster, this is done again, with what they wrote.
+            if std::mem::take(&mut is_new) {
+                unit.expect_new(&name);
+            } else {
+                let statuses: Statuses = unit.fold(&name).await?;
+                let lane = statuses.lanes.get(&announced.lane);
+                // A commit that was dealt with before is no news: showing its lane again is for
+                // the plan to say, which knows whether it is the head once more.
+                if lane.is_some_and(|lane| lane.subscribers.contains_key(&announced.change)) {
+                    return Ok(false);
+                }
             }
             unit.append(
                 &name,

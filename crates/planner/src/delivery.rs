@@ -17,9 +17,10 @@ use aldis_domain::trigger::{
     MergeRequestAction, MergeRequestTrigger, PipelineTrigger, Push, Trigger,
 };
 use aldis_gitlab::{MergeRequestQuery, MergeRequestState};
-use aldis_store::{Claimed, Meta, StoreError, transact};
+use aldis_store::{Claimed, Envelope, Meta, StoreError, transact};
 
 use crate::admit::announced;
+use crate::glance::{Glance, events};
 use crate::plan::Source;
 use crate::{PlanError, Planner};
 
@@ -51,28 +52,30 @@ pub(crate) fn ignored(reason: impl Into<String>) -> Decided {
     (DeliveryVerdict::Ignored { reason: reason.into() }, Vec::new())
 }
 
-impl Planner {
-    /// The delivery, unless it is decided already.
-    async fn undecided(&self, name: &str) -> Result<Option<(DeliveryReceived, Meta)>, PlanError> {
-        let envelopes = self.store.load(name).await?;
-        let mut delivery = Delivery::default();
-        for event in envelopes.iter().filter_map(|e| e.event().ok()) {
-            delivery.apply(&event);
-        }
-        let meta = envelopes.first().map(|first| Meta::caused_by("planner", first));
-        Ok(delivery.received.zip(meta).filter(|_| !delivery.decided))
-    }
+/// The delivery of a stream, unless it is decided already.
+pub(crate) fn undecided(envelopes: &[Envelope]) -> Option<(DeliveryReceived, Meta)> {
+    let delivery = Delivery::of(&events(envelopes));
+    let meta = envelopes.first().map(|first| Meta::caused_by("planner", first));
+    delivery.received.zip(meta).filter(|_| !delivery.decided)
+}
 
+impl Planner {
     /// Announces the commit, and puts the delivery behind those that are not announced yet.
-    pub(crate) async fn announce_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
+    pub(crate) async fn announce_delivery(
+        &self,
+        claimed: &Claimed,
+        glance: &Glance,
+    ) -> Result<(), PlanError> {
         let name = stream::planned(&claimed.key.key);
-        let Some((received, meta)) = self.undecided(name).await? else { return Ok(()) };
-        self.admit(&received.trigger, &claimed.key, meta).await
+        let envelopes = glance.load(&self.store, name).await?;
+        let Some((received, meta)) = undecided(&envelopes) else { return Ok(()) };
+        self.admit(&received.trigger, &claimed.key, meta, glance).await
     }
 
     pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
         let name = stream::planned(&claimed.key.key);
-        let Some((received, meta)) = self.undecided(name).await? else { return Ok(()) };
+        let envelopes = self.store.load(name).await?;
+        let Some((received, meta)) = undecided(&envelopes) else { return Ok(()) };
         let tries = claimed.attempts;
         let source = Source { meta: meta.clone(), delivery: Some(name.to_owned()), tries };
         let (verdict, plans) = match self.decide(&received.trigger, &source).await {

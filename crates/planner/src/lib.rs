@@ -9,6 +9,7 @@ mod command;
 mod delivery;
 mod error;
 mod gather;
+mod glance;
 mod plan;
 mod project;
 
@@ -23,6 +24,7 @@ use futures_util::future::join_all;
 
 pub use error::PlanError;
 use gather::Files;
+use glance::Glance;
 use project::Projects;
 
 /// Longest time one piece of planning may take before somebody else may take it over.
@@ -78,7 +80,9 @@ impl Planner {
         if first.more {
             baton.pass();
         }
-        let taken = join_all(claimed.iter().map(|claimed| self.take(claimed))).await;
+        // What cannot be read now is read, and put off, one by one.
+        let glance = self.glance(&claimed).await.unwrap_or_default();
+        let taken = join_all(claimed.iter().map(|claimed| self.take(claimed, &glance))).await;
         let mut closed = Duration::ZERO;
         for pause in taken {
             closed = closed.max(pause?);
@@ -89,9 +93,9 @@ impl Planner {
     }
 
     /// Handles an item and ends its lease. Returns for how long GitLab takes no calls.
-    async fn take(&self, claimed: &Claimed) -> Result<Duration, StoreError> {
+    async fn take(&self, claimed: &Claimed, glance: &Glance) -> Result<Duration, StoreError> {
         let mut closed = Duration::ZERO;
-        let release = match self.handle(claimed).await {
+        let release = match self.handle(claimed, glance).await {
             Ok(()) => Release::Done,
             Err(PlanError::NotReady(pause)) => Release::Failed(pause),
             Err(error) => {
@@ -105,14 +109,14 @@ impl Planner {
 
     /// Does what is next for the work item: announces a delivery, or plans one that is announced, or
     /// looks at a change whose runs moved on.
-    pub async fn handle(&self, claimed: &Claimed) -> Result<(), PlanError> {
+    async fn handle(&self, claimed: &Claimed, glance: &Glance) -> Result<(), PlanError> {
         let key = claimed.key.key.as_str();
         if let Some(change) = key.strip_prefix("change-").and_then(|c| c.parse().ok()) {
             let meta = Meta::from_source("planner");
             return self.decide_by(&meta, |ledger| planning::look_at_needs(ledger, &change)).await;
         }
         match claimed.class {
-            URGENT => self.announce_delivery(claimed).await,
+            URGENT => self.announce_delivery(claimed, glance).await,
             _ => self.plan_delivery(claimed).await,
         }
     }
