@@ -51,6 +51,8 @@ pub struct Site {
     dir: TempDir,
     port: u16,
     settings: Vec<(String, String)>,
+    /// None: the whole bot.
+    roles: &'static str,
 }
 
 impl Site {
@@ -61,7 +63,18 @@ impl Site {
         let open = std::fs::Permissions::from_mode(0o711);
         std::fs::set_permissions(dir.path(), open).expect("our own directory");
         let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        Self { dir, port: free_port(), settings: settings.collect() }
+        Self { dir, port: free_port(), settings: settings.collect(), roles: "" }
+    }
+
+    /// The same, for a process that is only these roles, with commas between.
+    #[must_use]
+    pub fn part(self, roles: &'static str) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// What the process is: its roles, or nothing for the whole bot.
+    pub fn roles(&self) -> &'static str {
+        self.roles
     }
 
     /// The same over all starts.
@@ -81,6 +94,7 @@ impl Site {
         let mut command = Command::new(program);
         command
             .arg("serve")
+            .args((!self.roles.is_empty()).then(|| format!("--role={}", self.roles)))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("ALDIS_LISTEN", format!("127.0.0.1:{}", self.port))
@@ -119,7 +133,10 @@ impl Site {
     /// The bot's store, for reading beside it. Close it before the bot is started again: the bot
     /// should find the files as a killed process left them.
     pub async fn store(&self) -> Result<Store, StoreError> {
-        Store::open_read_only(&aldis_store::Settings::in_dir(self.dir.path())).await
+        let url = self.settings.iter().find(|(name, _)| name == "ALDIS_DATABASE_URL");
+        let postgres = url.map(|(_, url)| url.as_str().into());
+        let place = aldis_store::Settings::in_dir(self.dir.path());
+        Store::open_read_only(&aldis_store::Settings { postgres, ..place }).await
     }
 
     /// Whether nothing is due, under way or to come.

@@ -1,4 +1,4 @@
-//! The whole bot in one process: every service, wired to one store and one bus.
+//! The bot: the services of this process's roles, wired to one store and one bus.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::connect;
+use crate::roles::{Role, Roles};
 use crate::settings::Settings;
 
 /// How many deliveries are handled at the same time, and up to which class. Those who only announce
@@ -46,13 +47,15 @@ const LAST_REQUESTS: u64 = 5;
 /// A running bot.
 pub struct Bot {
     pub store: Store,
+    pub roles: Roles,
     /// Where it listens.
     pub address: SocketAddr,
     /// Public URL, no slash at its end.
     pub base_url: String,
-    /// Opens the pages.
-    pub bootstrap_token: SecretString,
-    pub capabilities: Capabilities,
+    /// Opens the pages, if this process serves them.
+    pub bootstrap_token: Option<SecretString>,
+    /// Of the runner, if this process is one.
+    pub capabilities: Option<Capabilities>,
     http: ServerHandle,
     leave: StopHandle,
     runs: watch::Sender<StopRuns>,
@@ -60,14 +63,19 @@ pub struct Bot {
 }
 
 impl Bot {
-    /// Starts everything. Returns when deliveries can be posted; GitLab need not answer yet.
+    /// Starts what this process is to be. Returns when it listens; GitLab need not answer yet.
     pub async fn start(settings: Settings) -> Result<Self> {
+        let roles = settings.roles.clone();
+        roles.check(settings.postgres.is_some())?;
         let runner = runner_settings(&settings);
-        let capabilities =
-            aldis_runner::preflight(&runner).await.map_err(|error| explain_sandbox(&error))?;
+        let capabilities = if roles.has(Role::Runner) {
+            let looked = aldis_runner::preflight(&runner).await;
+            Some(looked.map_err(|error| explain_sandbox(&error))?)
+        } else {
+            None
+        };
         let store = Store::open(&settings.store()).await?;
         let instance = store.ensure_instance(&settings.gitlab.url).await?;
-        let token = bootstrap_token(&store, &settings).await?;
         let listener = TcpListener::bind(settings.listen)
             .with_context(|| format!("ALDIS_LISTEN: cannot listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
@@ -78,21 +86,34 @@ impl Bot {
         let bus = Bus::in_process();
         let (leave, told) = stop();
         let (runs, runs_told) = watch::channel(StopRuns::No);
-        let (calls, calls_made) = connect::call_queue();
-        let gitlab = connect::client(&settings.gitlab, Some((calls, instance)))?;
         let mut tasks = JoinSet::new();
-        let http = serve_http(&store, &settings, &token, instance, listener, &mut tasks)?;
+        let token = if roles.has(Role::Web) {
+            Some(bootstrap_token(&store, &settings).await?)
+        } else {
+            None
+        };
+        let http = serve_http(&store, &settings, token.as_ref(), instance, listener, &mut tasks)?;
         tasks.spawn(relay(store.clone(), bus.clone(), told.clone()));
-        tasks.spawn(connect::keep_calls(store.clone(), calls_made));
-        tasks.spawn(crate::keeping::prune(store.clone(), told.clone()));
-        spawn_projector(&store, &bus, &told, &mut tasks);
-        let git = git_access(&settings);
-        let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
-        spawn_runner(dispatch, &bus, runner, &capabilities, &told, runs_told, &mut tasks)?;
-        let parts = Parts { store: store.clone(), bus, gitlab, base_url: base_url.clone() };
-        tasks.spawn(parts.speak_with_gitlab(told));
+        if roles.has(Role::Web) {
+            tasks.spawn(crate::keeping::prune(store.clone(), told.clone()));
+            spawn_projector(&store, &bus, &told, &mut tasks);
+        }
+        if let Some(capabilities) = &capabilities {
+            let git = git_access(&settings);
+            let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
+            spawn_runner(dispatch, &bus, runner, capabilities, &told, runs_told, &mut tasks)?;
+        }
+        if roles.has(Role::Planner) || roles.has(Role::Feedback) {
+            let (calls, calls_made) = connect::call_queue();
+            let gitlab = connect::client(&settings.gitlab, Some((calls, instance)))?;
+            tasks.spawn(connect::keep_calls(store.clone(), calls_made));
+            let base_url = base_url.clone();
+            let parts = Parts { store: store.clone(), bus, gitlab, base_url, roles };
+            tasks.spawn(parts.speak_with_gitlab(told));
+        }
         Ok(Self {
             store,
+            roles: settings.roles,
             address,
             base_url,
             bootstrap_token: token,
@@ -173,24 +194,36 @@ fn git_access(settings: &Settings) -> GitAccess {
 fn serve_http(
     store: &Store,
     settings: &Settings,
-    token: &SecretString,
+    token: Option<&SecretString>,
     instance: u32,
     listener: TcpListener,
     tasks: &mut JoinSet<()>,
 ) -> Result<ServerHandle> {
+    let roles = &settings.roles;
     let ingress = Ingress::new(store.clone(), settings.hooks.clone(), instance);
+    let ingress = roles.has(Role::Ingress).then_some(ingress);
     let pages = aldis_web::Settings {
         base_url: settings.base_url.clone(),
         listen_is_loopback: listener.local_addr()?.ip().is_loopback(),
-        bootstrap_token: token.expose_secret().into(),
+        bootstrap_token: token.map_or("", |token| token.expose_secret()).into(),
         warnings: settings.warnings(),
     };
     let state = State::new(store.clone(), &pages);
+    let has_pages = token.is_some();
     let server = HttpServer::new(move || {
         let (ingress, state) = (ingress.clone(), state.clone());
         App::new()
-            .configure(move |config| ingress.configure(config))
-            .configure(move |config| aldis_web::configure(config, state))
+            .configure(move |config| {
+                if let Some(ingress) = ingress {
+                    ingress.configure(config);
+                }
+            })
+            .configure(move |config| {
+                aldis_web::configure_probes(config, state.clone());
+                if has_pages {
+                    aldis_web::configure_pages(config, state);
+                }
+            })
     })
     .workers(HTTP_WORKERS)
     // Live logs are streamed in small pieces, which should not wait for each other.
@@ -303,6 +336,7 @@ struct Parts {
     bus: Bus,
     gitlab: GitLab,
     base_url: String,
+    roles: Roles,
 }
 
 impl Parts {
@@ -313,7 +347,7 @@ impl Parts {
             user = connect::own_user(&self.gitlab) => user,
             () = leave.wait() => return,
         };
-        let Self { store, bus, gitlab, base_url } = self;
+        let Self { store, bus, gitlab, base_url, roles } = self;
         let mut loops = JoinSet::new();
         let planner = Planner::new(
             store.clone(),
@@ -322,7 +356,7 @@ impl Parts {
             own_user,
             "planner".to_owned(),
         );
-        for (topic, upto, count) in PLANNERS {
+        for (topic, upto, count) in PLANNERS.into_iter().filter(|_| roles.has(Role::Planner)) {
             for _ in 0..count {
                 let (planner, listener) = (planner.clone(), bus.listen(topic));
                 loops.spawn(consume("planner", listener, leave.clone(), async move |baton| {
@@ -331,7 +365,8 @@ impl Parts {
             }
         }
         let feedback = Feedback::new(store, gitlab, base_url, own_user, "feedback".to_owned());
-        for (topic, kind, upto, count) in WRITERS {
+        let writers = WRITERS.into_iter().filter(|_| roles.has(Role::Feedback));
+        for (topic, kind, upto, count) in writers {
             let due = Due { kind, upto };
             for _ in 0..count {
                 let (feedback, listener) = (feedback.clone(), bus.listen(topic));

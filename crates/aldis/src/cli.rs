@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use url::Url;
 
+use crate::roles::Role;
+
 /// CI feedback for GitLab from an event log: statuses, a merge-request comment, deployments.
 #[derive(Debug, Parser)]
 #[command(name = "aldis", version, arg_required_else_help = true)]
@@ -24,7 +26,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the bot: webhooks, planning, jobs, feedback and pages in one process.
-    Serve,
+    Serve {
+        /// Be only these parts of it, beside other processes on the same Postgres database.
+        #[arg(long = "role", value_name = "ROLE", value_enum, value_delimiter = ',')]
+        roles: Vec<Role>,
+    },
     /// See it work: a simulated GitLab, a sample project, and the bot.
     #[cfg(feature = "demo")]
     Demo {
@@ -99,7 +105,7 @@ impl Cli {
     /// Carries the command out; returns the exit code.
     pub async fn run(self) -> anyhow::Result<u8> {
         match self.command {
-            Command::Serve => serve::run().await,
+            Command::Serve { roles } => serve::run(roles).await,
             #[cfg(feature = "demo")]
             Command::Demo { once } => crate::demo::run(once).await,
             Command::Doctor { projects, hook_url, json } => {

@@ -29,7 +29,7 @@ pub(crate) async fn run(once: bool) -> Result<u8> {
     }
     screen.line(&format!(
         "\nBoth keep running, have a look. Page token, if asked for: {}\nCtrl-C ends the demo.",
-        world.bot.bootstrap_token.expose_secret()
+        world.bot.bootstrap_token.as_ref().map_or("", |token| token.expose_secret())
     ))?;
     tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
     world.stop().await;

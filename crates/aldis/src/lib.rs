@@ -8,4 +8,5 @@ mod connect;
 #[cfg(feature = "demo")]
 mod demo;
 mod keeping;
+pub mod roles;
 pub mod settings;

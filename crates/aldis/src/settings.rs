@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::roles::Roles;
 pub use table::{Setting, TABLE};
 
 /// How many runs may go on at once.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub gitlab: GitLabSettings,
     /// Secrets of GitLab's webhooks.
     pub hooks: Secrets,
+    /// What this process is to be; the command line says so.
+    pub roles: Roles,
     pub listen: SocketAddr,
     /// Where people and GitLab reach this server; `None`: the listener's own address.
     pub base_url: Option<Url>,
@@ -92,6 +95,7 @@ impl Settings {
         Ok(Self {
             gitlab,
             hooks: hook_secrets(lookup)?,
+            roles: Roles::default(),
             listen: parsed(lookup, "ALDIS_LISTEN", "an address and port such as 127.0.0.1:8080")?
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             base_url: parsed(lookup, "ALDIS_BASE_URL", "a URL such as https://aldis.example.org")?,

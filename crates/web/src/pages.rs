@@ -21,9 +21,26 @@ use crate::{assets, live};
 /// Largest sign-in form, in bytes.
 const FORM: usize = 4096;
 
-/// Mounts all pages, the probes and the assets. Everything but the latter two asks for the
-/// bootstrap token where [`guard`] says so; routes that others mount are not touched.
-pub fn configure(config: &mut web::ServiceConfig, state: State) {
+/// Mounts the probes, which are open to everybody.
+pub fn configure_probes(config: &mut web::ServiceConfig, state: State) {
+    config.app_data(web::Data::new(state));
+    let probe = |path: &str| web::resource(path.to_owned()).wrap(from_fn(guard));
+    config
+        .service(
+            probe("/healthz")
+                .route(web::get().to(health::lives))
+                .route(web::head().to(health::lives)),
+        )
+        .service(
+            probe("/readyz")
+                .route(web::get().to(health::ready))
+                .route(web::head().to(health::ready)),
+        );
+}
+
+/// Mounts all pages and the assets. Everything but the latter asks for the bootstrap token where
+/// [`guard`] says so; routes that others mount are not touched.
+pub fn configure_pages(config: &mut web::ServiceConfig, state: State) {
     config.app_data(web::Data::new(state));
     let page = |path: &str| web::resource(path.to_owned()).wrap(from_fn(guard));
     config
@@ -38,17 +55,7 @@ pub fn configure(config: &mut web::ServiceConfig, state: State) {
                 .app_data(web::FormConfig::default().limit(FORM))
                 .route(web::post().to(access::open_session)),
         )
-        .service(page("/assets/{file}").route(web::get().to(assets::serve)))
-        .service(
-            page("/healthz")
-                .route(web::get().to(health::lives))
-                .route(web::head().to(health::lives)),
-        )
-        .service(
-            page("/readyz")
-                .route(web::get().to(health::ready))
-                .route(web::head().to(health::ready)),
-        );
+        .service(page("/assets/{file}").route(web::get().to(assets::serve)));
 }
 
 /// Answers that there is no such run.

@@ -4,6 +4,7 @@
 //! what stands there when nothing was killed. Needs git and bubblewrap, and builds the program.
 
 mod burst;
+mod divided;
 mod effects;
 mod oracle;
 mod play;

@@ -163,6 +163,11 @@ impl World {
         self.bot.terminate();
         let status = self.bot.end().await;
         assert!(status.success(), "{}", self.describe(&format!("it ends with {status}")));
+        for (site, part) in &mut self.parts {
+            part.terminate();
+            let status = part.end().await;
+            assert!(status.success(), "{} ends with {status}: {}", site.roles(), part.said());
+        }
         self.sim.stop().await;
     }
 }

@@ -28,6 +28,7 @@ impl World {
                 self.strangers().await;
                 for act in [Self::open, Self::fix, Self::test_again, Self::merge] {
                     act(self);
+                    self.lose_parts().await;
                     self.settle().await;
                 }
             }
@@ -37,6 +38,22 @@ impl World {
                 self.fix();
                 self.settle().await;
             }
+        }
+    }
+
+    /// Kills those parts whose turn it is, as soon as GitLab hears of what was done.
+    async fn lose_parts(&mut self) {
+        let Some(losing) = self.losing.pop_front() else { return };
+        let calls = self.sim.calls().len();
+        let heard = async {
+            while self.sim.calls().len() == calls {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        assert!(heard.is_ok(), "{}", self.describe("GitLab hears nothing"));
+        for part in losing {
+            self.parts[part].1.kill().await;
         }
     }
 

@@ -2,6 +2,9 @@
 //! and started again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
@@ -9,8 +12,10 @@ use aldis_gitlab_sim::{
     AccessLevel, DeliveryState, MergeRequestRef, Options, ProjectId, Route, Scope, Secret,
     Simulator, Trigger, UserId,
 };
+use aldis_test_servers::postgres;
 use aldis_tests::process::{Process, Site};
 use aldis_tests::{HOOK_SECRET, SIGNING_TOKEN};
+use tempfile::NamedTempFile;
 
 pub(crate) const BOT: &str = "aldis";
 const CONFIG: &str = "\
@@ -36,6 +41,14 @@ pub(crate) struct World {
     pub(crate) project: ProjectId,
     pub(crate) developer: UserId,
     pub(crate) bot: Process,
+    /// The rest of the bot, where it is divided among processes.
+    pub(crate) parts: Vec<(Site, Process)>,
+    /// Parts that are to be killed, act by act.
+    pub(crate) losing: VecDeque<Vec<usize>>,
+    /// Of the process, for others beside it.
+    settings: Vec<(String, String)>,
+    /// The master key that all processes share.
+    key: Option<NamedTempFile>,
     /// Failpoints of the starts to come.
     starts: VecDeque<String>,
     /// Kills the bot itself when an endpoint has been called so often.
@@ -52,19 +65,58 @@ impl World {
     /// A project with one commit and a hook, and the bot. Its first starts are armed with these
     /// failpoints, one each.
     pub(crate) async fn build(name: &str, failpoints: &[&str]) -> Self {
+        Self::make(name, failpoints, &[], None).await
+    }
+
+    /// The same with the bot in several processes on one Postgres database: the first has these
+    /// roles, and each of the others has its own.
+    pub(crate) async fn divided(name: &str, roles: [&'static str; 6]) -> Self {
+        let database = tokio::task::spawn_blocking(|| postgres().database()).await;
+        let database = database.expect("a database");
+        let key = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile();
+        let mut key = key.expect("a key file");
+        writeln!(key, "{}=", "A".repeat(43)).expect("32 bytes in base 64");
+        let key_path = key.path().display().to_string();
+        let shared = [
+            ("ALDIS_DATABASE_URL", database.as_str()),
+            ("ALDIS_SECRET_KEY_FILE", key_path.as_str()),
+        ];
+        let mut world = Self::make(name, &[], &shared, Some(roles[0])).await;
+        world.key = Some(key);
+        let base_url = world.site.base_url();
+        for role in &roles[1..] {
+            let settings = world.settings.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+            let settings: Vec<_> =
+                settings.chain([("ALDIS_BASE_URL", base_url.as_str())]).collect();
+            let site = Site::new(&settings).part(role);
+            let process = site.start(None).await;
+            world.parts.push((site, process));
+        }
+        world
+    }
+
+    async fn make(
+        name: &str,
+        failpoints: &[&str],
+        shared: &[(&str, &str)],
+        roles: Option<&'static str>,
+    ) -> Self {
         let sim = Simulator::start(Options::default()).await.expect("the simulator; it needs git");
         let developer = sim.create_user("alice");
         let user = sim.create_bot(BOT);
         let token = sim.create_token(user, &[Scope::Api], None).expect("a token");
         let project = sim.create_project("group/demo", developer).expect("a project");
         sim.set_member(project, user, AccessLevel::Maintainer).expect("a member");
-        let site = Site::new(&[
+        let own = [
             ("GITLAB_URL", sim.url()),
             ("GITLAB_TOKEN", &token),
             ("GITLAB_WEBHOOK_SECRET", HOOK_SECRET),
             ("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING_TOKEN),
             ("GITLAB_API_BUDGET", "60000"),
-        ]);
+        ];
+        let settings: Vec<(&str, &str)> = own.iter().chain(shared).copied().collect();
+        let site = Site::new(&settings).part(roles.unwrap_or_default());
+        let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let files = [(".aldis.yml", Some(CONFIG)), ("test.sh", Some("true\n"))];
         sim.by(developer).commit_and_push(project, "main", &files, "Begin").expect("a commit");
         let secret =
@@ -79,6 +131,10 @@ impl World {
             project,
             developer,
             bot,
+            parts: Vec::new(),
+            losing: VecDeque::new(),
+            settings,
+            key: None,
             starts,
             kill_at: None,
             kills: 0,
@@ -122,8 +178,15 @@ impl World {
         }
     }
 
-    /// Starts the bot again if it was killed.
+    /// Starts the bot, and parts of it, again if they were killed.
     pub(crate) async fn revive(&mut self) {
+        for (site, process) in &mut self.parts {
+            if let Some(status) = process.ended() {
+                assert_eq!(status.signal(), Some(9), "{}: {}", site.roles(), process.said());
+                self.kills += 1;
+                *process = site.start(None).await;
+            }
+        }
         let Some(status) = self.bot.ended() else { return };
         assert_eq!(status.signal(), Some(9), "{}", self.describe("it ended by itself"));
         self.kills += 1;
@@ -148,10 +211,14 @@ impl World {
     pub(crate) fn describe(&self, problem: &str) -> String {
         let Self { name, .. } = self;
         format!(
-            "{name}: {problem}\n{}\nthe timeline:\n{}\nthe bot's last life:\n{}",
+            "{name}: {problem}\n{}\nthe timeline:\n{}\nthe bot's last life:\n{}\n{}",
             self.seen(),
             self.sim.timeline().join("\n"),
-            self.bot.said()
+            self.bot.said(),
+            self.parts
+                .iter()
+                .map(|(site, part)| format!("{}:\n{}", site.roles(), part.said()))
+                .collect::<String>()
         )
     }
 

@@ -7,10 +7,11 @@ use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bot::Bot;
+use crate::roles::Role;
 use crate::settings::{Settings, environment};
 
-pub(crate) async fn run() -> Result<u8> {
-    let settings = Settings::read(&environment)?;
+pub(crate) async fn run(roles: Vec<Role>) -> Result<u8> {
+    let settings = Settings { roles: roles.into_iter().collect(), ..Settings::read(&environment)? };
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -40,14 +41,20 @@ fn greet(bot: &Bot) -> Result<()> {
     let base = &bot.base_url;
     let mut out = std::io::stderr().lock();
     writeln!(out, "Aldis listens on {}", bot.address)?;
-    writeln!(out, "  webhook URL  {base}/api/webhooks/gitlab")?;
-    writeln!(out, "  pages        {base}/")?;
-    writeln!(out, "  page token   {}", bot.bootstrap_token.expose_secret())?;
-    writeln!(out, "  sandbox      {}", bot.capabilities.sandbox)?;
-    writeln!(out, "  network      {}", bot.capabilities.network)?;
-    writeln!(out, "  limits       {}", bot.capabilities.limits)?;
-    for remark in &bot.capabilities.remarks {
-        writeln!(out, "  note         {remark}")?;
+    if bot.roles.has(Role::Ingress) {
+        writeln!(out, "  webhook URL  {base}/api/webhooks/gitlab")?;
+    }
+    if let Some(token) = &bot.bootstrap_token {
+        writeln!(out, "  pages        {base}/")?;
+        writeln!(out, "  page token   {}", token.expose_secret())?;
+    }
+    if let Some(capabilities) = &bot.capabilities {
+        writeln!(out, "  sandbox      {}", capabilities.sandbox)?;
+        writeln!(out, "  network      {}", capabilities.network)?;
+        writeln!(out, "  limits       {}", capabilities.limits)?;
+        for remark in &capabilities.remarks {
+            writeln!(out, "  note         {remark}")?;
+        }
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::screen::Screen;
 use crate::bot::{Bot, busy};
+use crate::roles::Roles;
 use crate::settings::{GitLabSettings, Settings};
 
 /// One thing a person does.
@@ -212,6 +213,7 @@ fn settings(
             budget: 6_000,
         },
         hooks: Secrets { tokens: vec![SecretString::from(secret)], signing: Vec::new() },
+        roles: Roles::default(),
         listen: ([127, 0, 0, 1], 0).into(),
         base_url: None,
         data_dir: dir.path().to_owned(),

@@ -9,7 +9,7 @@ use actix_web::{App, test};
 use aldis_domain::event::Event;
 use aldis_domain::id::RunId;
 use aldis_store::{Answer, Append, Clock, Expected, LogChunk, Meta, NewEvent, Store};
-use aldis_web::{Projector, State, configure};
+use aldis_web::{Projector, State, configure_pages, configure_probes};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -109,7 +109,10 @@ impl Site {
 
     pub(crate) async fn send(&self, request: test::TestRequest) -> Answered {
         let state = State::new(self.store.clone(), &self.settings);
-        let app = App::new().configure(|config| configure(config, state));
+        let app = App::new().configure(|config| {
+            configure_probes(config, state.clone());
+            configure_pages(config, state);
+        });
         let app = test::init_service(app).await;
         let response: ServiceResponse<_> = app.call(request.to_request()).await.unwrap();
         let status = response.status();
