@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::connect;
+use crate::hints;
 use crate::roles::{Role, Roles};
 use crate::settings::Settings;
 
@@ -36,9 +37,6 @@ const WRITERS: [(Topic, WorkKind, u8, usize); 4] = [
     (Topic::Notes, WorkKind::Note, u8::MAX, 2),
     (Topic::Deployments, WorkKind::Deployment, u8::MAX, 2),
 ];
-/// How long events gather before the pages' lists take them in. A delivery comes to a dozen events
-/// within a moment; one step for all of them leaves the writer and the processor to the statuses.
-const GATHER: Duration = Duration::from_millis(100);
 /// HTTP workers; each is one thread.
 const HTTP_WORKERS: usize = 2;
 /// How long requests may go on after the listener has closed, in seconds.
@@ -68,12 +66,11 @@ impl Bot {
         let roles = settings.roles.clone();
         roles.check(settings.postgres.is_some())?;
         let runner = runner_settings(&settings);
-        let capabilities = if roles.has(Role::Runner) {
+        let mut capabilities = None;
+        if roles.has(Role::Runner) {
             let looked = aldis_runner::preflight(&runner).await;
-            Some(looked.map_err(|error| explain_sandbox(&error))?)
-        } else {
-            None
-        };
+            capabilities = Some(looked.map_err(|error| explain_sandbox(&error))?);
+        }
         let store = Store::open(&settings.store()).await?;
         let instance = store.ensure_instance(&settings.gitlab.url).await?;
         let listener = TcpListener::bind(settings.listen)
@@ -83,17 +80,17 @@ impl Bot {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("http://{address}"),
         };
-        let bus = Bus::in_process();
+        let bus = hints::bus(&settings);
         let (leave, told) = stop();
         let (runs, runs_told) = watch::channel(StopRuns::No);
         let mut tasks = JoinSet::new();
-        let token = if roles.has(Role::Web) {
-            Some(bootstrap_token(&store, &settings).await?)
-        } else {
-            None
-        };
+        let mut token = None;
+        if roles.has(Role::Web) {
+            token = Some(bootstrap_token(&store, &settings).await?);
+        }
         let http = serve_http(&store, &settings, token.as_ref(), instance, listener, &mut tasks)?;
-        tasks.spawn(relay(store.clone(), bus.clone(), told.clone()));
+        tasks.spawn(hints::tell_of_work(store.clone(), bus.clone(), told.clone()));
+        tasks.spawn(hints::tell_of_events(store.clone(), bus.clone(), told.clone()));
         if roles.has(Role::Web) {
             tasks.spawn(crate::keeping::prune(store.clone(), told.clone()));
             spawn_projector(&store, &bus, &told, &mut tasks);
@@ -241,55 +238,9 @@ fn serve_http(
     Ok(handle)
 }
 
-/// Rings the bus for work that became due: the store's transaction is the outbox.
-async fn relay(store: Store, bus: Bus, mut leave: Leave) {
-    let mut bells = store.bells();
-    let mut heard = *bells.borrow_and_update();
-    loop {
-        tokio::select! {
-            changed = bells.changed() => if changed.is_err() { return },
-            () = leave.wait() => return,
-        }
-        let now = *bells.borrow_and_update();
-        for kind in now.since(heard) {
-            for topic in topics(kind) {
-                bus.hint(*topic);
-            }
-        }
-        heard = now;
-    }
-}
-
-/// What tells those who do this kind of work. Each kind has its own: whoever is woken looks for
-/// work, and the store has one writer.
-fn topics(kind: WorkKind) -> &'static [Topic] {
-    match kind {
-        WorkKind::Plan => &[Topic::Announce, Topic::Plan],
-        WorkKind::Run => &[Topic::Run],
-        WorkKind::Statuses => &[Topic::UrgentStatuses, Topic::Statuses],
-        WorkKind::Note => &[Topic::Notes],
-        WorkKind::Deployment => &[Topic::Deployments],
-    }
-}
-
 fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<()>) {
     let projector = Projector::new(store.clone());
-    let (listener, mut positions, bus) = (bus.listen(Topic::Log), store.subscribe(), bus.clone());
-    let mut told = leave.clone();
-    tasks.spawn(async move {
-        loop {
-            tokio::select! {
-                changed = positions.changed() => if changed.is_err() { return },
-                () = told.wait() => return,
-            }
-            tokio::select! {
-                () = tokio::time::sleep(GATHER) => {}
-                () = told.wait() => return,
-            }
-            positions.mark_unchanged();
-            bus.hint(Topic::Log);
-        }
-    });
+    let listener = bus.listen(Topic::Log);
     tasks.spawn(consume("projector", listener, leave.clone(), async move |_| {
         let begun = Instant::now();
         let moved = projector.run_once().await?;

@@ -7,6 +7,7 @@ pub mod cli;
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
+mod hints;
 mod keeping;
 pub mod roles;
 pub mod settings;

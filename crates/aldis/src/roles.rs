@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aldis_bus::Topic;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
@@ -45,6 +46,20 @@ impl Roles {
         self.0.contains(&role)
     }
 
+    /// What these roles listen to.
+    pub(crate) fn topics(&self) -> Vec<Topic> {
+        let of = |role| match role {
+            Role::Ingress => &[][..],
+            Role::Planner => &[Topic::Announce, Topic::Plan],
+            Role::Runner => &[Topic::Run, Topic::Cancel, Topic::Commit],
+            Role::Feedback => {
+                &[Topic::UrgentStatuses, Topic::Statuses, Topic::Notes, Topic::Deployments]
+            }
+            Role::Web => &[Topic::Log],
+        };
+        self.0.iter().flat_map(|role| of(*role)).copied().collect()
+    }
+
     /// Only a database server can be shared by processes.
     pub(crate) fn check(&self, is_shared: bool) -> Result<()> {
         if !is_shared && *self != Self::default() {
@@ -68,6 +83,7 @@ mod tests {
         let part: Roles = [Role::Planner].into_iter().collect();
         assert!(part.has(Role::Planner) && !part.has(Role::Runner));
         assert!(part.check(true).is_ok());
+        assert_eq!((part.topics().len(), all.topics().len()), (2, Topic::ALL.len()));
         assert!(part.check(false).unwrap_err().to_string().contains("ALDIS_DATABASE_URL"));
     }
 }

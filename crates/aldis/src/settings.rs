@@ -35,6 +35,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The URL of a Postgres database; `None`: SQLite, in the data directory.
     pub postgres: Option<SecretString>,
+    /// The URL of a broker; `None`: hints stay in this process.
+    pub amqp: Option<SecretString>,
     pub key_file: Option<PathBuf>,
     pub executor: Executor,
     pub slots: u16,
@@ -101,6 +103,7 @@ impl Settings {
             base_url: parsed(lookup, "ALDIS_BASE_URL", "a URL such as https://aldis.example.org")?,
             data_dir: data_dir.into(),
             postgres,
+            amqp: broker(lookup)?,
             key_file: get("ALDIS_SECRET_KEY_FILE")?.map(PathBuf::from),
             executor: executor(lookup)?,
             slots: slots(lookup)?,
@@ -223,6 +226,15 @@ fn database(lookup: Lookup<'_>) -> Result<(Option<String>, Option<SecretString>)
         "ALDIS_DATABASE_URL should be sqlite:DIRECTORY or \
          postgres://user:password@host:5432/database"
     );
+}
+
+/// The text is not repeated in an error: it may hold a password.
+fn broker(lookup: Lookup<'_>) -> Result<Option<SecretString>> {
+    let Some(url) = value(lookup, "ALDIS_AMQP_URL")? else { return Ok(None) };
+    if !url.starts_with("amqp://") || Url::parse(&url).is_err() {
+        bail!("ALDIS_AMQP_URL should be a URL such as amqp://user:password@host:5672");
+    }
+    Ok(Some(url.into()))
 }
 
 fn executor(lookup: Lookup<'_>) -> Result<Executor> {

@@ -1,17 +1,21 @@
-//! The bus inside one process.
+//! The bus inside one process, and the way out of it.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 
 use crate::Topic;
+use crate::rabbitmq::Far;
 
 /// Cheap to clone; all clones ring the same bells.
 #[derive(Debug, Clone)]
 pub struct Bus {
     bells: Arc<[Bell]>,
+    /// Other processes, if there are any.
+    far: Option<Arc<Far>>,
 }
 
 /// Who wakes when it rings.
@@ -49,14 +53,23 @@ impl Bus {
                 Bell::All(watch::Sender::new(0))
             }
         };
-        Self { bells: Topic::ALL.iter().map(bell).collect() }
+        Self { bells: Topic::ALL.iter().map(bell).collect(), far: None }
+    }
+
+    /// A bus that other processes hear, through the broker at `url` (`amqp://user:password@host`).
+    /// This one hears what they say of `heard`. The broker need not be there, now or ever.
+    pub fn through_rabbitmq(url: SecretString, heard: Vec<Topic>) -> Self {
+        let near = Self::in_process();
+        let bells = Arc::clone(&near.bells);
+        let ring = Arc::new(move |topic: Topic| bells[topic as usize].ring());
+        Self { far: Some(Arc::new(Far::new(url, heard, ring))), ..near }
     }
 
     /// Rings: for one of those who share the topic's work, or else for everybody who listens.
     pub fn hint(&self, topic: Topic) {
-        match &self.bells[topic as usize] {
-            Bell::All(bell) => bell.send_modify(|rings| *rings = rings.wrapping_add(1)),
-            Bell::One(bell) => bell.notify_one(),
+        self.bells[topic as usize].ring();
+        if let Some(far) = &self.far {
+            far.hint(topic);
         }
     }
 
@@ -67,6 +80,15 @@ impl Bus {
             Bell::One(bell) => Ear::One(Arc::clone(bell)),
         };
         Listener { ear }
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        match self {
+            Self::All(bell) => bell.send_modify(|rings| *rings = rings.wrapping_add(1)),
+            Self::One(bell) => bell.notify_one(),
+        }
     }
 }
 

@@ -5,12 +5,13 @@
 
 mod consume;
 mod in_process;
+mod rabbitmq;
 
 pub use consume::{Step, Stop, StopHandle, consume, stop};
 pub use in_process::{Baton, Bus, Listener};
 
 /// What a hint is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// A delivery is to be announced.
     Announce,
@@ -41,7 +42,37 @@ impl Topic {
         !matches!(self, Self::Run | Self::Cancel | Self::Log | Self::Commit)
     }
 
-    const ALL: [Self; 10] = [
+    /// Whether processes share its hints: each is for one of them. The others reach every process.
+    fn has_queue(self) -> bool {
+        self.is_shared() || self == Self::Run
+    }
+
+    fn routing_key(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::Plan => "plan",
+            Self::Run => "run",
+            Self::UrgentStatuses => "urgent-statuses",
+            Self::Statuses => "statuses",
+            Self::Notes => "notes",
+            Self::Deployments => "deployments",
+            Self::Cancel => "cancel",
+            Self::Log => "log",
+            Self::Commit => "commit",
+        }
+    }
+
+    /// Of a newer Aldis there may be others.
+    fn of_routing_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.routing_key() == key)
+    }
+
+    fn queue(self) -> String {
+        format!("aldis.{}", self.routing_key())
+    }
+
+    /// All topics.
+    pub const ALL: [Self; 10] = [
         Self::Announce,
         Self::Plan,
         Self::Run,

@@ -1,4 +1,4 @@
-//! Throw-away servers for tests and benchmarks: each has a directory and a port of its own, is
+//! Throw-away database servers and brokers for tests and benchmarks: each has a directory and a port of its own, is
 //! started from the installed programs, and ends with the process that started it, however that ends.
 //!
 //! Whatever is missing is a panic that says how to get it: a test that needs a server does not pass
@@ -6,5 +6,7 @@
 
 mod postgres;
 mod process;
+mod rabbitmq;
 
 pub use postgres::{Postgres, postgres};
+pub use rabbitmq::{RabbitMq, rabbitmq};

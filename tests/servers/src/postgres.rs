@@ -107,7 +107,8 @@ impl Postgres {
         let arguments = ["-D".into(), data.into_os_string()].into_iter().chain(
             settings.into_iter().chain([port.as_str()]).flat_map(|s| ["-c".into(), s.into()]),
         );
-        *server = Some(self.user.serve(&self.programs.join("postgres"), arguments, &log));
+        *server =
+            Some(self.user.serve(&self.programs.join("postgres"), arguments, &[], "QUIT", &log));
         let begun = Instant::now();
         while !self.answers() {
             let said = std::fs::read_to_string(&log).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 /// Runs its arguments, and ends them when its input does: that is when the owner lets go of the
 /// other end, and the kernel does so for whoever is killed.
-const WATCHER: &str = "\"$@\" </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server";
+const WATCHER: &str = "signal=$1; shift; \"$@\" </dev/null & server=$!; read -r _; kill -$signal $server; wait $server";
 
 /// Servers refuse to be root; who is not root stays who they are.
 #[derive(Debug, Clone, Copy)]
@@ -36,17 +36,20 @@ impl User {
         command
     }
 
-    /// Starts a server that is told to quit when the answer is dropped or this process ends.
+    /// Starts a server that gets `signal` when the answer's input is dropped or this process ends.
     pub(crate) fn serve<A: AsRef<OsStr>>(
         self,
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
+        environment: &[(&'static str, String)],
+        signal: &str,
         log: &Path,
     ) -> Child {
         let out = std::fs::File::create(log).expect("the server's directory can be written to");
         let both = out.try_clone().expect("a file can be opened twice");
         let mut command = self.command(Path::new("/bin/sh"));
-        command.args(["-c", WATCHER, "server"]).arg(program).args(arguments);
+        command.args(["-c", WATCHER, "server", signal]).arg(program).args(arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(out).stderr(both).process_group(0);
         command.spawn().expect("a shell can be started")
     }

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(200);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn divided_among_processes_it_does_what_one_process_does() {
-    let mut world = World::divided("divided", PARTS).await;
+    let mut world = World::divided("divided", PARTS, true).await;
     world.patience = PATIENCE;
     world.play(Play::Merge).await;
     world.ends_like(Play::Merge).await;
@@ -20,7 +20,7 @@ async fn divided_among_processes_it_does_what_one_process_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_part_is_killed_in_each_act_the_story_ends_the_same() {
-    let mut world = World::divided("divided and killed", PARTS).await;
+    let mut world = World::divided("divided and killed", PARTS, false).await;
     world.patience = PATIENCE;
     // Both planners, then both writers: one of either kind was in the middle of it.
     world.losing = [vec![0, 1], vec![2, 3], vec![0, 2], vec![1, 3]].into();

@@ -12,7 +12,7 @@ use aldis_gitlab_sim::{
     AccessLevel, DeliveryState, MergeRequestRef, Options, ProjectId, Route, Scope, Secret,
     Simulator, Trigger, UserId,
 };
-use aldis_test_servers::postgres;
+use aldis_test_servers::{postgres, rabbitmq};
 use aldis_tests::process::{Process, Site};
 use aldis_tests::{HOOK_SECRET, SIGNING_TOKEN};
 use tempfile::NamedTempFile;
@@ -70,15 +70,22 @@ impl World {
 
     /// The same with the bot in several processes on one Postgres database: the first has these
     /// roles, and each of the others has its own.
-    pub(crate) async fn divided(name: &str, roles: [&'static str; 6]) -> Self {
+    /// With a broker they need not look for each other's work.
+    pub(crate) async fn divided(name: &str, roles: [&'static str; 6], with_broker: bool) -> Self {
         let database = tokio::task::spawn_blocking(|| postgres().database()).await;
         let database = database.expect("a database");
         let key = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile();
         let mut key = key.expect("a key file");
         writeln!(key, "{}=", "A".repeat(43)).expect("32 bytes in base 64");
         let key_path = key.path().display().to_string();
+        let broker = if with_broker {
+            tokio::task::spawn_blocking(|| rabbitmq().url()).await.expect("a broker")
+        } else {
+            String::new()
+        };
         let shared = [
             ("ALDIS_DATABASE_URL", database.as_str()),
+            ("ALDIS_AMQP_URL", broker.as_str()),
             ("ALDIS_SECRET_KEY_FILE", key_path.as_str()),
         ];
         let mut world = Self::make(name, &[], &shared, Some(roles[0])).await;

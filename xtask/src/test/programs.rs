@@ -9,12 +9,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
 /// (program, Debian package)
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 6] = [
     ("cc", "gcc libc6-dev"),
     ("git", "git"),
     ("bwrap", "bubblewrap"),
     ("slirp4netns", "slirp4netns"),
     ("initdb", "postgresql"),
+    ("rabbitmq-server", "rabbitmq-server"),
 ];
 
 /// (subcommand of cargo, component of the Rust toolchain)
@@ -70,7 +71,8 @@ fn debian_packages() -> Result<(), Failure> {
 /// Debian keeps a server's programs where no `PATH` leads.
 fn is_there(program: &str) -> bool {
     let servers = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut beside = servers.map(|version| version.path().join("bin").join(program));
+    let servers = servers.map(|version| version.path().join("bin"));
+    let mut beside = servers.chain(["/usr/sbin".into()]).map(|dir| dir.join(program));
     is_installed(program) || beside.any(|file| file.is_file())
 }
 
@@ -133,8 +135,13 @@ mod tests {
     #[test]
     fn every_missing_package_is_named_once_in_one_line() {
         let packages = missing(&NEEDED, |program| program == "git");
-        assert_eq!(packages, ["gcc", "libc6-dev", "bubblewrap", "slirp4netns", "postgresql"]);
-        let sandbox = missing(&NEEDED, |program| ["cc", "git", "initdb"].contains(&program));
+        assert_eq!(
+            packages,
+            ["gcc", "libc6-dev", "bubblewrap", "slirp4netns", "postgresql", "rabbitmq-server"]
+        );
+        let sandbox = missing(&NEEDED, |program| {
+            ["cc", "git", "initdb", "rabbitmq-server"].contains(&program)
+        });
         assert_eq!(
             please_install(&sandbox).advice,
             "as root: apt-get install bubblewrap slirp4netns"

@@ -218,6 +218,7 @@ fn settings(
         base_url: None,
         data_dir: dir.path().to_owned(),
         postgres: None,
+        amqp: None,
         key_file: None,
         executor,
         slots: 2,

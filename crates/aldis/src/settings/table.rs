@@ -50,6 +50,11 @@ pub const TABLE: &[Setting] = &[
         "`sqlite:DIRECTORY`, or `postgres://user:password@host:5432/database`",
     ),
     setting(
+        "ALDIS_AMQP_URL",
+        "",
+        "`amqp://user:password@host:5672`, a RabbitMQ through which processes tell each other to look",
+    ),
+    setting(
         "ALDIS_SECRET_KEY_FILE",
         "secret.key in the data directory",
         "key that seals secrets in the database",

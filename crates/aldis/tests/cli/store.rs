@@ -131,7 +131,7 @@ async fn a_rebuild_says_why_it_cannot() {
     let place = dir.path().display().to_string();
     let said = rebuild(dir.path(), &["runs"]).all().replace(&place, "DIR");
     assert_snapshot!(said, @"
-    aldis: `aldis serve` uses DIR; stop it first: a rebuild needs the database for itself, and a rebuild beside a running server comes with the distributed engine
+    aldis: `aldis serve` uses DIR; stop it first: on SQLite a rebuild needs the database for itself
     exit 1
     ");
     store.close().await;

@@ -1,0 +1,229 @@
+//! Hints between processes, through RabbitMQ 3.10 or newer, without plugins.
+//!
+//! One connection publishes and another consumes: a broker that is short of memory stops publishers
+//! by the connection. Each has a task that makes it anew after any error, and everything on it:
+//! a channel that the broker has closed would leave its consumers waiting for ever. Never here: a
+//! fact, or anybody who waits for the broker.
+
+mod topology;
+
+use std::convert::Infallible as Never;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{mpsc, watch};
+
+use crate::Topic;
+use topology::{EXCHANGE, Queue, declare_exchange, is_there};
+
+/// Longest wait for an answer of the broker; one in a black hole says nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a quiet connection is asked whether it still works.
+const ASKED_EVERY: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Hints that wait to be published; what is more is let go.
+const WAITING: usize = 1024;
+/// Messages that the broker hands out before one is acknowledged.
+const AHEAD: u16 = 16;
+/// Survives a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// Rings the bells of this process.
+pub(crate) type Ring = Arc<dyn Fn(Topic) + Send + Sync>;
+
+/// The way to other processes. It is closed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Far {
+    hints: mpsc::Sender<Topic>,
+    _alive: watch::Sender<()>,
+}
+
+/// Why a connection is made anew.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Broker(#[from] lapin::Error),
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Silent,
+    #[error("a queue is gone")]
+    Unroutable,
+    #[error("the broker ended a consumer")]
+    Ended,
+}
+
+impl Far {
+    /// Begins to connect. What others tell of `heard` rings here.
+    pub(crate) fn new(url: SecretString, heard: Vec<Topic>, ring: Ring) -> Self {
+        let (hints, waiting) = mpsc::channel(WAITING);
+        let (alive, lives) = watch::channel(());
+        tokio::spawn(publish(url.clone(), waiting));
+        tokio::spawn(consume(url, heard, ring, lives));
+        Self { hints, _alive: alive }
+    }
+
+    /// Tells others, sometime soon or never.
+    pub(crate) fn hint(&self, topic: Topic) {
+        // Full: whoever is to hear of it looks by itself.
+        let _ = self.hints.try_send(topic);
+    }
+}
+
+async fn within<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
+    Ok(tokio::time::timeout(PATIENCE, work).await.map_err(|_| Trouble::Silent)??)
+}
+
+async fn connect(url: &SecretString, name: &str) -> Result<(Connection, Channel), Trouble> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connection = within(Connection::connect(url.expose_secret(), properties)).await?;
+    let channel = within(connection.create_channel()).await?;
+    declare_exchange(&channel).await?;
+    Ok((connection, channel))
+}
+
+/// Pauses that double while a connection fails at once.
+struct Pauses(Duration);
+
+impl Pauses {
+    async fn after(&mut self, what: &str, trouble: &Trouble, lasted: Duration) {
+        if lasted > LONGEST_PAUSE {
+            self.0 = FIRST_PAUSE;
+        }
+        tracing::warn!(%trouble, "{what} the broker is interrupted; without it all goes on, later");
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn publish(url: SecretString, mut waiting: mpsc::Receiver<Topic>) {
+    let (mut pauses, mut batch) = (Pauses(FIRST_PAUSE), Vec::new());
+    loop {
+        let begun = tokio::time::Instant::now();
+        match publishing(&url, &mut waiting, &mut batch).await {
+            Ok(()) => return,
+            Err(trouble) => pauses.after("publishing to", &trouble, begun.elapsed()).await,
+        }
+    }
+}
+
+/// Publishes what waits, each topic once; what failed stays in `batch`. Returns when nobody can
+/// hint any more.
+async fn publishing(
+    url: &SecretString,
+    waiting: &mut mpsc::Receiver<Topic>,
+    batch: &mut Vec<Topic>,
+) -> Result<(), Trouble> {
+    let (connection, channel) = connect(url, "aldis publishes").await?;
+    within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    for topic in Topic::ALL.into_iter().filter(|topic| topic.has_queue()) {
+        Queue::Shared(topic).declare(&channel).await?;
+    }
+    loop {
+        while let Some(topic) = batch.last().copied() {
+            tell(&channel, topic).await?;
+            batch.pop();
+        }
+        if waiting.recv_many(batch, WAITING).await == 0 {
+            // The broker notices by itself otherwise.
+            let _ = within(connection.close(200, "done".into())).await;
+            return Ok(());
+        }
+        batch.sort_unstable();
+        batch.dedup();
+    }
+}
+
+async fn tell(channel: &Channel, topic: Topic) -> Result<(), Trouble> {
+    // Whom a broadcast reaches is nobody's business; a shared topic has its queue.
+    let options =
+        BasicPublishOptions { mandatory: topic.has_queue(), ..BasicPublishOptions::default() };
+    let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    let key = topic.routing_key();
+    let told = async {
+        channel
+            .basic_publish(EXCHANGE.into(), key.into(), options, b"look", properties)
+            .await?
+            .await
+    };
+    match within(told).await? {
+        Confirmation::Ack(Some(_)) => Err(Trouble::Unroutable),
+        // Refused because the queue is full: there are hints enough.
+        _ => Ok(()),
+    }
+}
+
+async fn consume(url: SecretString, heard: Vec<Topic>, ring: Ring, mut lives: watch::Receiver<()>) {
+    let mut pauses = Pauses(FIRST_PAUSE);
+    loop {
+        let begun = tokio::time::Instant::now();
+        let trouble = tokio::select! {
+            trouble = consuming(&url, &heard, &ring) => trouble,
+            // The way is closed. Dropping the connection ends it.
+            _ = lives.changed() => return,
+        };
+        let Err(trouble) = trouble;
+        tokio::select! {
+            () = pauses.after("listening to", &trouble, begun.elapsed()) => {}
+            _ = lives.changed() => return,
+        }
+    }
+}
+
+/// Listens to all queues until the connection fails.
+async fn consuming(url: &SecretString, heard: &[Topic], ring: &Ring) -> Result<Never, Trouble> {
+    let (connection, _channel) = connect(url, "aldis listens").await?;
+    // What was told while nobody listened.
+    for topic in heard {
+        ring(*topic);
+    }
+    let shared = heard.iter().filter(|topic| topic.has_queue()).copied().map(Queue::Shared);
+    let queues = shared.chain([Queue::Own(heard)]);
+    let mut listening: FuturesUnordered<_> =
+        queues.map(|queue| listen(&connection, queue, ring)).collect();
+    listening.next().await.unwrap_or(Err(Trouble::Ended))
+}
+
+/// Listens to one queue. What is wrong with it is not wrong with the others: a queue that does not
+/// answer is tried again beside them.
+async fn listen(connection: &Connection, queue: Queue<'_>, ring: &Ring) -> Result<Never, Trouble> {
+    let mut pauses = Pauses(FIRST_PAUSE);
+    loop {
+        let begun = tokio::time::Instant::now();
+        let Err(trouble) = hear(connection, queue, ring).await;
+        // Whether it is the connection.
+        within(within(connection.create_channel()).await?.close(200, "asked".into())).await?;
+        pauses.after("listening to a queue of", &trouble, begun.elapsed()).await;
+    }
+}
+
+/// Rings for every message of one queue, until something fails.
+async fn hear(connection: &Connection, queue: Queue<'_>, ring: &Ring) -> Result<Never, Trouble> {
+    let channel = within(connection.create_channel()).await?;
+    within(channel.basic_qos(AHEAD, BasicQosOptions::default())).await?;
+    let name = queue.declare(&channel).await?;
+    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+    let consumer = channel.basic_consume(name.as_str().into(), "".into(), options, none);
+    let mut messages = within(consumer).await?;
+    let mut ask = tokio::time::interval(ASKED_EVERY);
+    loop {
+        tokio::select! {
+            message = messages.next() => {
+                let message = message.ok_or(Trouble::Ended)??;
+                if let Some(topic) = Topic::of_routing_key(message.routing_key.as_str()) {
+                    ring(topic);
+                }
+                within(async { message.ack(BasicAckOptions::default()).await.map(drop) }).await?;
+            }
+            _ = ask.tick() => is_there(&channel, &name).await?,
+        }
+    }
+}

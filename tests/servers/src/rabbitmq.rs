@@ -1,0 +1,125 @@
+//! RabbitMQ.
+
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::process::{User, find, free_port};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A broker of one node, with the user `guest`.
+#[derive(Debug)]
+pub struct RabbitMq {
+    dir: TempDir,
+    programs: PathBuf,
+    user: User,
+    port: u16,
+    /// Of the Erlang node, and of the daemon that knows the node's.
+    node_port: u16,
+    names_port: u16,
+    running: Mutex<Option<[Child; 2]>>,
+}
+
+/// The broker that all tests of this process share.
+pub fn rabbitmq() -> &'static RabbitMq {
+    static SHARED: LazyLock<RabbitMq> = LazyLock::new(RabbitMq::start);
+    &SHARED
+}
+
+impl RabbitMq {
+    /// Makes a node and starts it.
+    pub fn start() -> Self {
+        let programs = programs();
+        let user = User::unprivileged();
+        let dir = tempfile::Builder::new().prefix("aldis-rabbitmq-").tempdir();
+        let dir = dir.expect("the temporary directory can be written to");
+        user.owns(dir.path());
+        let (port, node_port, names_port) = (free_port(), free_port(), free_port());
+        let running = Mutex::default();
+        let this = Self { dir, programs, user, port, node_port, names_port, running };
+        this.resume();
+        this
+    }
+
+    /// Where it listens, as a URL.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it again, with the queues and messages that it had, and waits until it answers.
+    pub fn resume(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = find("epmd", []).expect("Erlang is installed with RabbitMQ");
+        let log = |name: &str| self.dir.path().join(name);
+        let environment = self.environment();
+        let port = self.names_port.to_string();
+        let names = self.user.serve(&names, ["-port", &port], &environment, "KILL", &log("names"));
+        let server = self.programs.join("rabbitmq-server");
+        let server = self.user.serve(&server, [""; 0], &environment, "KILL", &log("log"));
+        *running = Some([server, names]);
+        let begun = Instant::now();
+        while !self.ctl(&["await_startup", "--timeout", "30"]) {
+            let said = std::fs::read_to_string(log("log")).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "rabbitmq does not start: {said}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// `rabbitmqctl` with these words; whether it succeeded.
+    pub fn ctl(&self, words: &[&str]) -> bool {
+        let mut command = self.user.command(&self.programs.join("rabbitmqctl"));
+        command.envs(self.environment()).args(["--quiet", "--node", &self.node()]).args(words);
+        command.output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Ends it as kill -9 does.
+    pub fn kill(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for mut child in running.take().into_iter().flatten() {
+            drop(child.stdin.take());
+            child.wait().expect("the watcher can be waited for");
+        }
+    }
+
+    fn node(&self) -> String {
+        format!("aldis-{}@localhost", self.port)
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let dir = |name: &str| self.dir.path().join(name).display().to_string();
+        vec![
+            ("HOME", self.dir.path().display().to_string()),
+            ("ERL_EPMD_PORT", self.names_port.to_string()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
+            ("RABBITMQ_NODENAME", self.node()),
+            ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".to_owned()),
+            ("RABBITMQ_NODE_PORT", self.port.to_string()),
+            ("RABBITMQ_DIST_PORT", self.node_port.to_string()),
+            ("RABBITMQ_MNESIA_BASE", dir("mnesia")),
+            ("RABBITMQ_LOG_BASE", dir("logs")),
+            ("RABBITMQ_CONFIG_FILE", dir("none")),
+            ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", dir("plugins")),
+            // In the foreground, as one process, without reading its input.
+            ("NOTIFY_SOCKET", dir("nobody")),
+        ]
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn programs() -> PathBuf {
+    let found = find("rabbitmq-server", ["/usr/lib/rabbitmq/bin".into()]).expect(
+        "RabbitMQ 3.10 or newer is not installed: on Debian, `apt-get install rabbitmq-server`; \
+         `cargo xtask test` does it as root",
+    );
+    found.parent().expect("a file is in a directory").to_owned()
+}
