@@ -75,7 +75,9 @@ impl Postgres {
     }
 
     pub(crate) async fn open_read_only(settings: &Settings, url: &SecretString) -> Result<Self> {
-        let options = options(url)?.options([("default_transaction_read_only", "on")]);
+        // Who only reads may look at the whole log.
+        let options = options(url)?
+            .options([("default_transaction_read_only", "on"), ("statement_timeout", "0")]);
         let mut connection = connect(&options).await?;
         check_migrations(&mut connection).await?;
         Self::without_writer(settings, options, connection).await
@@ -129,6 +131,12 @@ impl Postgres {
     fn lazy(&self) -> Result<&PgPool> {
         self.writer().map(|_| &self.lazy)
     }
+}
+
+/// Gives up after [`PATIENCE`].
+pub(crate) async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = || StoreError::Unavailable("the database does not answer".to_owned());
+    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silent()))
 }
 
 /// A client that hangs in a transaction must not stop the world, for appends wait for each other.

@@ -14,7 +14,7 @@ use crate::append::{Answer, ApiCall, Append, Person};
 use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::envelope::{Breach, Envelope, Head, Position, Verified};
 use crate::error::StoreError;
-use crate::postgres::Postgres;
+use crate::postgres::{self, Postgres};
 use crate::run_log::LogChunk;
 use crate::settings::Settings;
 use crate::sqlite::Sqlite;
@@ -40,6 +40,16 @@ macro_rules! engine {
         match &$self.engine {
             Engine::Sqlite($engine) => $call,
             Engine::Postgres($engine) => $call,
+        }
+    };
+}
+
+/// Asks, and does not wait for ever: a server that has gone into a black hole says nothing.
+macro_rules! ask {
+    ($self:ident, $engine:ident => $call:expr) => {
+        match &$self.engine {
+            Engine::Sqlite($engine) => $call.await,
+            Engine::Postgres($engine) => postgres::within($call).await,
         }
     };
 }
@@ -87,22 +97,22 @@ impl Store {
 
     /// The events of a stream after `version`.
     pub async fn load_from(&self, stream: &str, version: u64) -> Result<Vec<Envelope>> {
-        engine!(self, e => e.load(stream, version).await)
+        ask!(self, e => e.load(stream, version))
     }
 
     /// All events of several streams, as they were at one moment. Unknown streams are left out.
     pub async fn load_many(&self, streams: &[String]) -> Result<HashMap<String, Vec<Envelope>>> {
-        engine!(self, e => e.load_many(streams).await)
+        ask!(self, e => e.load_many(streams))
     }
 
     /// At most `limit` events after `after`, in order and without gaps.
     pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {
-        engine!(self, e => e.read(after, limit).await)
+        ask!(self, e => e.read(after, limit))
     }
 
     /// The end of the log.
     pub async fn head(&self) -> Result<Head> {
-        engine!(self, e => e.head().await)
+        ask!(self, e => e.head())
     }
 
     /// Moves when a commit of this process is on the disk. Another process's commits are not seen: wait for
@@ -140,7 +150,7 @@ impl Store {
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Claimed>> {
-        engine!(self, e => e.claim(due.into(), owner, lease, max).await)
+        ask!(self, e => e.claim(due.into(), owner, lease, max))
     }
 
     /// Leases this item if it is due.
@@ -150,27 +160,27 @@ impl Store {
         owner: &str,
         lease: Duration,
     ) -> Result<Option<Claimed>> {
-        engine!(self, e => e.claim_key(key, owner, lease).await)
+        ask!(self, e => e.claim_key(key, owner, lease))
     }
 
     /// Lets a lease last until `lease` from now. False: it is no longer the caller's.
     pub async fn extend(&self, fence: &Fence, lease: Duration) -> Result<bool> {
-        engine!(self, e => e.extend(fence, lease).await)
+        ask!(self, e => e.extend(fence, lease))
     }
 
     /// Ends a lease. Nothing happens if it is no longer the caller's.
     pub async fn release(&self, claimed: &Claimed, how: Release) -> Result<()> {
-        engine!(self, e => e.release(claimed, how).await)
+        ask!(self, e => e.release(claimed, how))
     }
 
     /// When the next item becomes due; zero if one is. `None`: there is none.
     pub async fn next_due(&self, due: impl Into<Due>) -> Result<Option<Duration>> {
-        engine!(self, e => e.next_due(due.into()).await)
+        ask!(self, e => e.next_due(due.into()))
     }
 
     /// How much of `kind` waits.
     pub async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
-        engine!(self, e => e.backlog(kind).await)
+        ask!(self, e => e.backlog(kind))
     }
 }
 
@@ -178,7 +188,7 @@ impl Store {
 impl Store {
     /// How far a projection has come. `None`: it begins.
     pub async fn checkpoint(&self, projection: &str) -> Result<Option<Checkpoint>> {
-        engine!(self, e => e.checkpoint(projection).await)
+        ask!(self, e => e.checkpoint(projection))
     }
 
     /// Writes documents and entries, and moves the checkpoint from `expected` to `next`. False: somebody else
@@ -190,7 +200,7 @@ impl Store {
         next: Checkpoint,
         writes: Writes,
     ) -> Result<bool> {
-        engine!(self, e => e.step(projection, expected, next, writes).await)
+        ask!(self, e => e.step(projection, expected, next, writes))
     }
 
     /// Deletes a projection's documents, its entries and its checkpoint.
@@ -200,7 +210,7 @@ impl Store {
 
     /// One document.
     pub async fn document(&self, projection: &str, key: &str) -> Result<Option<Document>> {
-        engine!(self, e => e.document(projection, key).await)
+        ask!(self, e => e.document(projection, key))
     }
 
     /// At most `limit` documents after the key `after`, by key.
@@ -210,7 +220,7 @@ impl Store {
         after: &str,
         limit: usize,
     ) -> Result<Vec<Document>> {
-        engine!(self, e => e.documents(projection, after, limit).await)
+        ask!(self, e => e.documents(projection, after, limit))
     }
 
     /// At most `limit` entries of a list, highest sort key first. The next page begins after the
@@ -222,7 +232,7 @@ impl Store {
         after: Option<(i64, &str)>,
         limit: usize,
     ) -> Result<Vec<Entry>> {
-        engine!(self, e => e.entries(projection, scope, after, limit).await)
+        ask!(self, e => e.entries(projection, scope, after, limit))
     }
 }
 
@@ -230,7 +240,7 @@ impl Store {
 impl Store {
     /// The webhook body of the event at `position`, compressed as it was put.
     pub async fn payload(&self, position: Position) -> Result<Option<Vec<u8>>> {
-        engine!(self, e => e.payload(position).await)
+        ask!(self, e => e.payload(position))
     }
 
     /// Deletes webhook bodies older than `age`; returns how many.
@@ -240,7 +250,7 @@ impl Store {
 
     /// Keeps output of a run. A chunk that is already there is left as it is.
     pub async fn add_log(&self, run: &str, epoch: u64, chunks: Vec<LogChunk>) -> Result<()> {
-        engine!(self, e => e.add_log(run, epoch, chunks).await)
+        ask!(self, e => e.add_log(run, epoch, chunks))
     }
 
     /// At most `limit` chunks of an attempt's output after `after`; `None` for the beginning.
@@ -251,7 +261,7 @@ impl Store {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Vec<LogChunk>> {
-        engine!(self, e => e.log_after(run, epoch, after, limit).await)
+        ask!(self, e => e.log_after(run, epoch, after, limit))
     }
 
     /// Deletes output older than `age`; returns how many chunks.
@@ -261,12 +271,12 @@ impl Store {
 
     /// Keeps audit rows of calls that led to no append.
     pub async fn add_calls(&self, calls: Vec<ApiCall>) -> Result<()> {
-        engine!(self, e => e.add_calls(calls).await)
+        ask!(self, e => e.add_calls(calls))
     }
 
     /// The `limit` newest calls before the time `before` (microseconds since 1970), newest first.
     pub async fn calls(&self, before: i64, limit: usize) -> Result<Vec<ApiCall>> {
-        engine!(self, e => e.calls(before, limit).await)
+        ask!(self, e => e.calls(before, limit))
     }
 
     /// Deletes audit rows older than `age`; returns how many.
@@ -276,41 +286,41 @@ impl Store {
 
     /// Who this is.
     pub async fn person(&self, instance: u32, id: u64) -> Result<Option<Person>> {
-        engine!(self, e => e.person(instance, id).await)
+        ask!(self, e => e.person(instance, id))
     }
 
     /// Forgets a person. Returns whether there was one.
     pub async fn erase_person(&self, instance: u32, id: u64) -> Result<bool> {
-        engine!(self, e => e.erase_person(instance, id).await)
+        ask!(self, e => e.erase_person(instance, id))
     }
 
     /// The number of the GitLab instance at `base_url`, which gets one if it is new. The first is 1.
     pub async fn ensure_instance(&self, base_url: &str) -> Result<u32> {
-        engine!(self, e => e.ensure_instance(base_url).await)
+        ask!(self, e => e.ensure_instance(base_url))
     }
 
     /// All instances: number and base URL.
     pub async fn instances(&self) -> Result<Vec<(u32, String)>> {
-        engine!(self, e => e.instances().await)
+        ask!(self, e => e.instances())
     }
 
     /// Seals a secret and keeps it under `name`, instead of the one that had this name.
     pub async fn put_secret(&self, name: &str, value: &SecretString) -> Result<()> {
-        engine!(self, e => e.put_secret(name, value).await)
+        ask!(self, e => e.put_secret(name, value))
     }
 
     /// Opens the secret `name`.
     pub async fn secret(&self, name: &str) -> Result<Option<SecretString>> {
-        engine!(self, e => e.secret(name).await)
+        ask!(self, e => e.secret(name))
     }
 
     /// Deletes the secret `name`. Returns whether there was one.
     pub async fn delete_secret(&self, name: &str) -> Result<bool> {
-        engine!(self, e => e.delete_secret(name).await)
+        ask!(self, e => e.delete_secret(name))
     }
 
     /// Names of all secrets, sorted.
     pub async fn secret_names(&self) -> Result<Vec<String>> {
-        engine!(self, e => e.secret_names().await)
+        ask!(self, e => e.secret_names())
     }
 }

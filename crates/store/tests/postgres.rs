@@ -15,6 +15,10 @@ use aldis_test_servers::postgres;
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// A process's view of a database: the key file is the same for all.
 fn settings(dir: &TempDir, url: &str) -> Settings {
@@ -179,6 +183,55 @@ async fn a_client_that_hangs_in_a_transaction_does_not_stop_the_world() {
     let answer = store.append(append("change-a", Expected::NoStream)).await.unwrap();
     assert!(matches!(answer, Answer::Appended { .. }));
     assert!(hanging.await.unwrap(), "its statement was not ended");
+}
+
+/// A way to the server that can be turned into a black hole: nothing comes through, nothing breaks.
+async fn through(url: &str, open: watch::Receiver<bool>) -> String {
+    let server = url.split(['@', '/']).nth(3).unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxied = url.replace(&server, &listener.local_addr().unwrap().to_string());
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpStream::connect(&server).await.unwrap();
+            let (near, far) = (near.into_split(), far.into_split());
+            tokio::spawn(carry(near.0, far.1, open.clone()));
+            tokio::spawn(carry(far.0, near.1, open.clone()));
+        }
+    });
+    proxied
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut open: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let is_open = open.wait_for(|open| *open).await.is_ok();
+        if !is_open || to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_a_black_hole_is_away_and_comes_back() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let (valve, open) = watch::channel(true);
+    let url = through(&url, open).await;
+    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    store.append(append("run-a", Expected::NoStream)).await.unwrap();
+    valve.send_replace(false);
+    let lease = Duration::from_secs(45);
+    let (claimed, appended) = tokio::join!(
+        store.claim(WorkKind::Run, "me", lease, 1),
+        store.append(append("run-b", Expected::NoStream))
+    );
+    assert!(claimed.unwrap_err().is_retryable());
+    assert!(appended.unwrap_err().is_retryable());
+    valve.send_replace(true);
+    let again = async {
+        while store.append(append("run-c", Expected::Any)).await.is_err() {}
+        while store.head().await.is_err() {}
+    };
+    tokio::time::timeout(Duration::from_mins(1), again).await.unwrap();
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ impl Postgres {
     /// The checkpoint goes first: whoever steps waits for it before touching a document.
     pub(crate) async fn drop_projection(&self, projection: &str) -> Result<()> {
         let mut tx = self.lazy()?.begin().await?;
+        query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
         for text in [sql::CHECKPOINT_DROP, sql::DOCUMENTS_DROP, sql::ENTRIES_DROP] {
             query(text).bind(projection).execute(&mut *tx).await?;
         }

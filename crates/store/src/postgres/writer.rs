@@ -9,7 +9,7 @@ use sqlx::{Connection, Executor, Row, query};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::write::{facts, find_repeats, write};
-use super::{PATIENCE, Result, connect, sql as own};
+use super::{Result, connect, sql as own, within};
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
 use crate::envelope::{Envelope, Head, Position};
@@ -144,9 +144,7 @@ impl Task {
             let events = self.transaction(&mut db, group).await?;
             Ok((db, events))
         };
-        let done = tokio::time::timeout(PATIENCE, transaction).await;
-        let gone = || StoreError::Unavailable("the database does not answer".to_owned());
-        let (db, events) = done.unwrap_or_else(|_| Err(gone()))?;
+        let (db, events) = within(transaction).await?;
         self.db = Some(db);
         self.tell(group, &events);
         Ok(())
