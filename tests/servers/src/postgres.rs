@@ -44,7 +44,7 @@ impl Postgres {
         let dir = tempfile::Builder::new().prefix("aldis-postgres-").tempdir();
         let dir = dir.expect("the temporary directory can be written to");
         user.owns(dir.path());
-        // Every test of the machine's users may look for its socket here, and nobody else.
+        // The socket in it asks nobody for a password.
         let mode = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(dir.path(), mode).expect("the directory is ours");
         let password = dir.path().join("password");
