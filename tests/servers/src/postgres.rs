@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::process::{User, find, free_port, must};
+use crate::process::{User, end, find, free_port, must};
 
 const PASSWORD: &str = "throw:away/1";
 /// As it stands in a URL.
@@ -107,8 +106,14 @@ impl Postgres {
         let arguments = ["-D".into(), data.into_os_string()].into_iter().chain(
             settings.into_iter().chain([port.as_str()]).flat_map(|s| ["-c".into(), s.into()]),
         );
-        *server =
-            Some(self.user.serve(&self.programs.join("postgres"), arguments, &[], "QUIT", &log));
+        *server = Some(self.user.serve(
+            &self.programs.join("postgres"),
+            arguments,
+            &[],
+            "QUIT",
+            self.dir.path(),
+            "log",
+        ));
         let begun = Instant::now();
         while !self.answers() {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -121,10 +126,8 @@ impl Postgres {
     /// recovers. Returns when it is gone.
     pub fn crash(&self) {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(pid), Some(mut child)) = (self.pid(), server.take()) {
-            kill_process(pid, Signal::QUIT).expect("the server is ours");
-            drop(child.stdin.take());
-            child.wait().expect("the watcher can be waited for");
+        if let Some(server) = server.take() {
+            end(server);
         }
     }
 
@@ -132,12 +135,6 @@ impl Postgres {
         let mut asked = self.user.command(&self.programs.join("pg_isready"));
         asked.arg("-q").arg("-h").arg(self.dir.path()).arg("-p").arg(self.port.to_string());
         asked.status().is_ok_and(|status| status.success())
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        let file = self.dir.path().join("data/postmaster.pid");
-        let text = std::fs::read_to_string(file).ok()?;
-        Pid::from_raw(text.lines().next()?.trim().parse().ok()?)
     }
 }
 

@@ -1,15 +1,17 @@
 //! A server process that does not outlive its owner.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Runs its arguments, and ends them when its input does: that is when the owner lets go of the
-/// other end, and the kernel does so for whoever is killed.
-const WATCHER: &str = "signal=$1; shift; \"$@\" </dev/null & server=$!; read -r _; kill -$signal $server; wait $server";
+/// Runs a server, and ends it when it is told so or its input ends: that is when the owner lets go
+/// of the other end, and the kernel does so for whoever is killed. Then nobody needs the directory.
+const WATCHER: &str = "signal=$1; dir=$2; shift 2; \"$@\" </dev/null & server=$!; \
+     read -r _ && kept=yes; kill -$signal $server; wait $server; [ \"$kept\" ] || rm -rf \"$dir\"";
 
 /// Servers refuse to be root; who is not root stays who they are.
 #[derive(Debug, Clone, Copy)]
@@ -36,23 +38,34 @@ impl User {
         command
     }
 
-    /// Starts a server that gets `signal` when the answer's input is dropped or this process ends.
+    /// Starts a server in `dir` that gets `signal` when it is told to [`end`] or this process is gone.
     pub(crate) fn serve<A: AsRef<OsStr>>(
         self,
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
         environment: &[(&'static str, String)],
         signal: &str,
-        log: &Path,
+        dir: &Path,
+        log: &str,
     ) -> Child {
-        let out = std::fs::File::create(log).expect("the server's directory can be written to");
+        let out =
+            std::fs::File::create(dir.join(log)).expect("the server's directory can be written to");
         let both = out.try_clone().expect("a file can be opened twice");
         let mut command = self.command(Path::new("/bin/sh"));
-        command.args(["-c", WATCHER, "server", signal]).arg(program).args(arguments);
+        command.args(["-c", WATCHER, "server", signal]).arg(dir).arg(program).args(arguments);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(out).stderr(both).process_group(0);
         command.spawn().expect("a shell can be started")
     }
+}
+
+/// Ends a server whose directory is kept; returns when it is gone.
+pub(crate) fn end(mut server: Child) {
+    if let Some(mut told) = server.stdin.take() {
+        // It may have ended by itself.
+        let _ = told.write_all(b"end\n");
+    }
+    server.wait().expect("the watcher can be waited for");
 }
 
 /// A port of the loopback interface that nobody uses now.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{User, find, free_port};
+use crate::process::{User, end, find, free_port};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -54,16 +54,23 @@ impl RabbitMq {
     pub fn resume(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let names = find("epmd", []).expect("Erlang is installed with RabbitMQ");
-        let log = |name: &str| self.dir.path().join(name);
         let environment = self.environment();
         let port = self.names_port.to_string();
-        let names = self.user.serve(&names, ["-port", &port], &environment, "KILL", &log("names"));
+        let names = self.user.serve(
+            &names,
+            ["-port", &port],
+            &environment,
+            "KILL",
+            self.dir.path(),
+            "names",
+        );
         let server = self.programs.join("rabbitmq-server");
-        let server = self.user.serve(&server, [""; 0], &environment, "KILL", &log("log"));
+        let server =
+            self.user.serve(&server, [""; 0], &environment, "KILL", self.dir.path(), "log");
         *running = Some([server, names]);
         let begun = Instant::now();
         while !self.ctl(&["await_startup", "--timeout", "30"]) {
-            let said = std::fs::read_to_string(log("log")).unwrap_or_default();
+            let said = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
             assert!(begun.elapsed() < PATIENCE, "rabbitmq does not start: {said}");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -79,10 +86,7 @@ impl RabbitMq {
     /// Ends it as kill -9 does.
     pub fn kill(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        for mut child in running.take().into_iter().flatten() {
-            drop(child.stdin.take());
-            child.wait().expect("the watcher can be waited for");
-        }
+        running.take().into_iter().flatten().for_each(end);
     }
 
     fn node(&self) -> String {
