@@ -71,7 +71,7 @@ impl Bot {
             let looked = aldis_runner::preflight(&runner).await;
             capabilities = Some(looked.map_err(|error| explain_sandbox(&error))?);
         }
-        let store = Store::open(&settings.store()).await?;
+        let store = open(&settings).await?;
         let instance = store.ensure_instance(&settings.gitlab.url).await?;
         let listener = TcpListener::bind(settings.listen)
             .with_context(|| format!("ALDIS_LISTEN: cannot listen on {}", settings.listen))?;
@@ -139,6 +139,15 @@ impl Bot {
     /// For ending runs that are under way, also while [`Bot::stop`] waits for them.
     pub fn runs(&self) -> watch::Sender<StopRuns> {
         self.runs.clone()
+    }
+}
+
+/// Whose server does not let Aldis in looks for the setting that names it.
+async fn open(settings: &Settings) -> Result<Store> {
+    let opened = Store::open(&settings.store()).await;
+    match settings.postgres {
+        Some(_) => opened.context("ALDIS_DATABASE_URL"),
+        None => Ok(opened?),
     }
 }
 
