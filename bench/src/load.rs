@@ -1,5 +1,7 @@
 //! The load generator: keep-alive connections that each send the next request when the last one
-//! was answered. It shares the machine's cores with what it measures.
+//! was answered, or when its time has come. It shares the machine's cores with what it measures.
+
+mod open;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::delivery::Template;
+pub(crate) use open::{moments, open_loop, sleep_until};
 
 /// One keep-alive connection.
 pub(crate) struct Connection {
@@ -41,6 +44,15 @@ impl Connection {
             }
         }
     }
+
+    /// As [`Self::exchange`]; every answer but 2xx is an error.
+    async fn deliver(&mut self, request: &[u8]) -> Result<()> {
+        let status = self.exchange(request).await?;
+        if !(200..300).contains(&status) {
+            bail!("a delivery was answered {status}");
+        }
+        Ok(())
+    }
 }
 
 /// Status and full length of an answer whose head is there.
@@ -68,6 +80,22 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Of latencies in milliseconds, which took `took` in all.
+    pub(crate) fn new(mut latencies: Vec<f64>, took: Duration) -> Result<Self> {
+        if latencies.is_empty() {
+            bail!("no delivery was answered");
+        }
+        latencies.sort_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 answers")]
+        let per_second = latencies.len() as f64 / took.as_secs_f64();
+        Ok(Self { per_second, latencies })
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 answers")]
+    pub(crate) fn answers(&self) -> f64 {
+        self.latencies.len() as f64
+    }
+
     /// The latency that this share of the answers did not exceed.
     pub(crate) fn percentile(&self, share: f64) -> f64 {
         #[expect(
@@ -101,27 +129,23 @@ pub(crate) async fn closed_loop(
             while begun.elapsed() < lasting {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let sent = Instant::now();
-                let status = connection.exchange(template.number(number)).await?;
-                if !(200..300).contains(&status) {
-                    bail!("a delivery was answered {status}");
-                }
+                connection.deliver(template.number(number)).await?;
                 latencies.push(sent.elapsed().as_secs_f64() * 1000.0);
             }
             Ok(latencies)
         });
     }
+    let load = Load::new(collected(tasks).await?, begun.elapsed())?;
+    Ok((load, next.load(Ordering::Relaxed)))
+}
+
+/// The latencies of all connections.
+async fn collected(mut tasks: JoinSet<Result<Vec<f64>>>) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     while let Some(ended) = tasks.join_next().await {
         latencies.extend(ended??);
     }
-    let took = begun.elapsed().as_secs_f64();
-    latencies.sort_by(f64::total_cmp);
-    if latencies.is_empty() {
-        bail!("no delivery was answered");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 answers")]
-    let per_second = latencies.len() as f64 / took;
-    Ok((Load { per_second, latencies }, next.load(Ordering::Relaxed)))
+    Ok(latencies)
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! Events to fill a log with: deliveries as the webhook endpoint appends them, and their decisions.
+//! Events to fill a log with: deliveries as the webhook endpoint appends them, their decisions, and
+//! whole stories.
+
+mod story;
 
 use aldis_domain::event::delivery::{
     DeliveryDecided, DeliveryReceived, DeliveryVerdict, Verification,
@@ -9,6 +12,8 @@ use aldis_domain::trigger::{Push, Trigger};
 use aldis_store::{Append, Expected, Meta, NewEvent, Store};
 use anyhow::Result;
 use tokio::task::JoinSet;
+
+pub(crate) use story::story;
 
 /// Tasks that append at once.
 const WRITERS: usize = 64;
@@ -52,13 +57,22 @@ fn received(number: u64) -> (String, DeliveryReceived) {
 
 /// Appends `count` events in streams of two; returns how many there are.
 pub(crate) async fn fill(store: &Store, count: usize) -> Result<f64> {
-    let per_writer = count.div_ceil(2 * WRITERS);
+    append_all(store, count.div_ceil(2), |number| Ok(decided(number))).await
+}
+
+/// Makes and appends so many; returns how many events there are then.
+pub(crate) async fn append_all(
+    store: &Store,
+    appends: usize,
+    make: fn(u64) -> Result<Append>,
+) -> Result<f64> {
+    let per_writer = appends.div_ceil(WRITERS);
     let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {
         let store = store.clone();
         tasks.spawn(async move {
             for index in 0..per_writer {
-                store.append(decided((writer * per_writer + index) as u64)).await?;
+                store.append(make((writer * per_writer + index) as u64)?).await?;
             }
             anyhow::Ok(())
         });

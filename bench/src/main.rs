@@ -9,6 +9,7 @@ mod floor;
 mod load;
 mod log;
 mod measure;
+mod place;
 mod report;
 mod world;
 
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use measure::Plan;
+use place::Place;
 use report::Row;
 
 const HELP: &str = "\
@@ -28,14 +30,39 @@ Usage: cargo xtask bench [--quick] [--json] [--only GROUP]
 
   --quick        a short run: fewer rounds, wider spread
   --json         one JSON object instead of the table
-  --only GROUP   only this group of rows: disk, ingest, path, memory, log or scale;
-                 scale takes a quarter of an hour and 15 GB, and runs only when it is named
+  --only GROUP   only this group of rows:
+                   disk        what the disk can do
+                   ingest      from a POST to its durable answer
+                   path        from a delivery to its first and its final status
+                   memory      what the bot keeps resident
+                   log         the store alone
+                   postgres    the four above on Postgres, and claims
+                   broker      hints through RabbitMQ, and a bot in four processes
+                   openloop    200 deliveries a second beside a rebuild and 20 runs
+                   rebuild     a million events followed, and folded anew to the same bytes
+                   scale, scale-postgres
+                               what must not grow; each takes a quarter of an hour and 15 GB,
+                               and runs only when it is named
+
+Postgres and RabbitMQ are started from the installed programs, for each group anew.
 ";
 
 /// The groups of rows, in the order in which they are measured.
-const GROUPS: [&str; 6] = ["disk", "ingest", "path", "memory", "log", SCALE];
-/// Runs only when it is named.
-const SCALE: &str = "scale";
+const GROUPS: [&str; 11] = [
+    "disk",
+    "ingest",
+    "path",
+    "memory",
+    "log",
+    "postgres",
+    "broker",
+    "openloop",
+    "rebuild",
+    "scale",
+    "scale-postgres",
+];
+/// They run only when they are named.
+const LONG: [&str; 2] = ["scale", "scale-postgres"];
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,7 +93,7 @@ impl Wish {
     }
 
     fn includes(&self, group: &str) -> bool {
-        self.only.as_deref().map_or(group != SCALE, |only| only == group)
+        self.only.as_deref().map_or(!LONG.contains(&group), |only| only == group)
     }
 }
 
@@ -105,11 +132,16 @@ async fn rows(wish: &Wish) -> Result<Vec<Row>> {
         writeln!(std::io::stderr(), "measuring {group}")?;
         rows.extend(match group {
             "disk" => measure::disk::rows(&plan)?,
-            "ingest" => measure::ingest::rows(&plan).await?,
-            "path" => measure::path::rows(&plan).await?,
-            "memory" => measure::memory::rows(&plan).await?,
-            "log" => measure::log::rows(&plan).await?,
-            _ => measure::scale::rows(&plan).await?,
+            "ingest" => measure::ingest::rows(&plan, Place::Sqlite).await?,
+            "path" => measure::path::rows(&plan, Place::Sqlite).await?,
+            "memory" => measure::memory::rows(&plan, Place::Sqlite).await?,
+            "log" => measure::log::rows(&plan, Place::Sqlite).await?,
+            "postgres" => measure::postgres::rows(&plan).await?,
+            "broker" => measure::broker::rows(&plan).await?,
+            "openloop" => measure::open_loop::rows(&plan).await?,
+            "rebuild" => measure::rebuild::rows(&plan).await?,
+            "scale" => measure::scale::rows(&plan, Place::Sqlite).await?,
+            _ => measure::postgres::scale(&plan).await?,
         });
     }
     Ok(rows)
@@ -127,7 +159,7 @@ mod tests {
     fn the_command_line_is_read_or_refused() {
         let wish = read(&["--quick", "--only", "log"]).unwrap();
         assert!(wish.quick && !wish.json && wish.includes("log") && !wish.includes("path"));
-        assert!(!read(&[]).unwrap().includes("scale"));
+        assert!(LONG.into_iter().all(|group| !read(&[]).unwrap().includes(group)));
         assert!(read(&["--only", "scale"]).unwrap().includes("scale"));
         assert!(read(&["--only", "all"]).unwrap_err().to_string().contains("disk, ingest"));
         assert!(read(&["--fast"]).is_err());

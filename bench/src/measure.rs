@@ -1,12 +1,17 @@
 //! The groups of rows. Bot and floor take turns, so that a busy moment of the machine meets both.
 
+pub(crate) mod broker;
 pub(crate) mod disk;
 pub(crate) mod ingest;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod open_loop;
 pub(crate) mod path;
+pub(crate) mod postgres;
+pub(crate) mod rebuild;
 pub(crate) mod scale;
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -28,18 +33,46 @@ pub(crate) struct Plan {
     pub(crate) events: usize,
     /// Events in a long log, which is compared with a short one.
     pub(crate) long_log: usize,
+    /// Events that are followed and then folded anew.
+    pub(crate) folded: usize,
+    /// Of a load at a steady rate.
+    pub(crate) steady: Duration,
+    /// Events that a bot finds at its start and folds anew beside that load.
+    pub(crate) unfolded: usize,
 }
+
+const QUICK: Plan = Plan {
+    rounds: 2,
+    lasting: Duration::from_millis(800),
+    singles: 6,
+    burst: 50,
+    events: 40_000,
+    long_log: 1_000_000,
+    folded: 100_000,
+    steady: Duration::from_secs(10),
+    unfolded: 600_000,
+};
+const WHOLE: Plan = Plan {
+    rounds: 5,
+    lasting: Duration::from_secs(3),
+    singles: 30,
+    burst: 50,
+    events: 400_000,
+    long_log: 10_000_000,
+    folded: 1_000_000,
+    steady: Duration::from_mins(1),
+    unfolded: 3_000_000,
+};
 
 impl Plan {
     pub(crate) fn new(quick: bool) -> Self {
-        if quick {
-            let lasting = Duration::from_millis(800);
-            let (events, long_log) = (40_000, 1_000_000);
-            return Self { rounds: 2, lasting, singles: 6, burst: 50, events, long_log };
-        }
-        let (lasting, events, long_log) = (Duration::from_secs(3), 400_000, 10_000_000);
-        Self { rounds: 5, lasting, singles: 30, burst: 50, events, long_log }
+        if quick { QUICK } else { WHOLE }
     }
+}
+
+/// What comes next, for whoever waits.
+pub(crate) fn say(what: &str) -> Result<()> {
+    Ok(writeln!(std::io::stderr(), "  {what}")?)
 }
 
 /// The spread of what was measured at least once.

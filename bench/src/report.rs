@@ -82,6 +82,11 @@ impl Row {
         Self { name: name.into(), unit, measured, floor, judged, targets }
     }
 
+    /// With a word in front of its name.
+    pub(crate) fn of(self, what: &str) -> Self {
+        Self { name: format!("{what}: {}", self.name), ..self }
+    }
+
     /// Beside its floor.
     pub(crate) fn beside(self, floor: Spread) -> Self {
         Self { floor: Some(floor), judged: Judged::Ratio, ..self }

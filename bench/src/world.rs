@@ -13,9 +13,6 @@ use jiff::Timestamp;
 
 use crate::floor::Source;
 
-/// One stack whose only step is `true`.
-const CONFIG: &str = "version: 1\n\nstacks:\n  ci:\n    steps:\n      - { name: 'yes', run: 'true' }\n    on:\n      push: { branches: ['**'] }\n";
-
 /// The name that is green when all of the bot's statuses are.
 const AGGREGATE: &str = "aldis";
 const LOOK_EVERY: Duration = Duration::from_millis(4);
@@ -42,19 +39,34 @@ pub(crate) struct Pushed {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) first: Timestamp,
-    /// Everything was green.
+    /// All of them were as they were waited for.
     pub(crate) last: Timestamp,
 }
 
+/// One stack with one step.
+fn config(step: &str) -> String {
+    format!(
+        "version: 1\n\nstacks:\n  ci:\n    steps:\n      - {{ name: 'yes', run: '{step}' }}\n    \
+         on:\n      push: {{ branches: ['**'] }}\n"
+    )
+}
+
 impl World {
+    /// A project with one stack whose only step is `true`.
     pub(crate) async fn build() -> Result<Self> {
+        Self::with_step("true").await
+    }
+
+    /// The same with another step.
+    pub(crate) async fn with_step(step: &str) -> Result<Self> {
         let sim = Simulator::start(Options::default()).await?;
         let developer = sim.create_user("developer");
         let user = sim.create_bot("bot");
         let token = sim.create_token(user, &[Scope::Api], None)?;
         let project = sim.create_project("bench/service", developer)?;
         sim.set_member(project, user, AccessLevel::Maintainer)?;
-        let files = [(".aldis.yml", Some(CONFIG)), ("README.md", Some("# Service\n"))];
+        let config = config(step);
+        let files = [(".aldis.yml", Some(config.as_str())), ("README.md", Some("# Service\n"))];
         sim.by(developer).commit_and_push(project, "main", &files, "Begin")?;
         // Nobody listens there: deliveries are taken from the queue and sent by the load generator.
         sim.hold_deliveries();
@@ -94,29 +106,31 @@ impl World {
         Ok(pushed)
     }
 
-    /// Waits until every commit is green and tells when that was. `name` is the status that is
-    /// last to be green.
-    async fn green(&self, pushed: &[Pushed], name: &str) -> Result<Vec<Seen>> {
+    /// Waits until every commit has a status of this name and state, and tells when that was.
+    async fn all(&self, pushed: &[Pushed], name: &str, state: &str) -> Result<Vec<Seen>> {
         let begun = tokio::time::Instant::now();
         let (mut counted, mut looked_at) = (0, 0);
         loop {
             let calls = self.sim.count(Route::StatusPost);
             // Looking holds the simulator up, so it waits until no more calls come.
             if calls == counted && calls != looked_at {
-                if let Some(seen) = self.seen(pushed, name) {
+                if let Some(seen) = self.seen(pushed, name, state) {
                     return Ok(seen);
                 }
                 looked_at = calls;
             }
             counted = calls;
             if begun.elapsed() > PATIENCE {
-                bail!("not every commit has a green `{name}` after {} s", PATIENCE.as_secs());
+                bail!(
+                    "not every commit has a `{name}` that is {state} after {} s",
+                    PATIENCE.as_secs()
+                );
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    fn seen(&self, pushed: &[Pushed], name: &str) -> Option<Vec<Seen>> {
+    fn seen(&self, pushed: &[Pushed], name: &str, state: &str) -> Option<Vec<Seen>> {
         let mut first = BTreeMap::new();
         let mut last = BTreeMap::new();
         for call in self.sim.calls() {
@@ -125,7 +139,7 @@ impl World {
             }
             let Some(sha) = call.path.rsplit('/').next().map(str::to_owned) else { continue };
             first.entry(sha.clone()).or_insert(call.at);
-            if call.params["state"] == "success" && call.params["name"] == name {
+            if call.params["state"] == state && call.params["name"] == name {
                 last.insert(sha, call.at);
             }
         }
@@ -135,14 +149,19 @@ impl World {
         pushed.iter().map(of).collect()
     }
 
-    /// As [`Self::green`], for the bot's statuses.
+    /// Waits until all of the bot's statuses are green.
     pub(crate) async fn green_by_bot(&self, pushed: &[Pushed]) -> Result<Vec<Seen>> {
-        self.green(pushed, AGGREGATE).await
+        self.all(pushed, AGGREGATE, "success").await
     }
 
-    /// As [`Self::green`], for the floor's only status.
+    /// Waits until the floor's only status is green.
     pub(crate) async fn green_by_floor(&self, pushed: &[Pushed]) -> Result<Vec<Seen>> {
-        self.green(pushed, "floor").await
+        self.all(pushed, "floor", "success").await
+    }
+
+    /// Waits until the bot runs them all.
+    pub(crate) async fn running(&self, pushed: &[Pushed]) -> Result<Vec<Seen>> {
+        self.all(pushed, AGGREGATE, "running").await
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod acts;
 mod checks;
+pub mod compose;
 mod look;
+pub mod oracle;
 mod plain;
 pub mod process;
 mod runner;

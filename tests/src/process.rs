@@ -3,6 +3,7 @@
 //! A [`Site`] is what stays over restarts: data directory, port, settings. Never here: a look into
 //! the bot's memory; what it did is read from its log and from the simulator.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use aldis::settings::Settings;
 use aldis_domain::touch::WorkKind;
 use aldis_store::{Envelope, Store, StoreError};
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,15 +23,19 @@ use tokio::sync::watch;
 
 /// Longest wait for a start or an end, for slow machines.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What the program says when deliveries can be posted.
-const READY: &str = "Aldis listens on";
+/// What the program says when it is at work: as a server, and as a runner.
+const READY: [&str; 2] = ["Aldis listens on", "Aldis runner"];
+/// In place of roles: a runner that has neither the database nor a token for GitLab.
+pub const REMOTE: &str = "remote";
 
 /// The program, built like the test itself. Built once, so that it is never an old one.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(build);
 
 fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let profile = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+    let is_deps = |dir: &&Path| dir.file_name().is_none_or(|name| name != "deps");
+    let profile = test.ancestors().skip(1).find(is_deps);
+    let profile = profile.expect("programs lie in target/<profile>, tests in its deps");
     let target = profile.parent().expect("profiles lie in the target directory");
     let name = profile.file_name().and_then(|name| name.to_str());
     let name = if name == Some("debug") { "dev" } else { name.unwrap_or_default() };
@@ -51,8 +57,8 @@ pub struct Site {
     dir: TempDir,
     port: u16,
     settings: Vec<(String, String)>,
-    /// None: the whole bot.
-    roles: &'static str,
+    /// How the program is called here.
+    arguments: Vec<String>,
 }
 
 impl Site {
@@ -63,18 +69,37 @@ impl Site {
         let open = std::fs::Permissions::from_mode(0o711);
         std::fs::set_permissions(dir.path(), open).expect("our own directory");
         let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        Self { dir, port: free_port(), settings: settings.collect(), roles: "" }
+        let arguments = vec!["serve".to_owned()];
+        Self { dir, port: free_port(), settings: settings.collect(), arguments }
     }
 
-    /// The same, for a process that is only these roles, with commas between.
+    /// The same, for a process that is only these roles, with commas between: none is the whole
+    /// bot, and [`REMOTE`] no server.
     #[must_use]
-    pub fn part(self, roles: &'static str) -> Self {
-        Self { roles, ..self }
+    pub fn part(self, roles: &str) -> Self {
+        match roles {
+            "" => self,
+            REMOTE => self.called(&["runner".to_owned()]),
+            _ => self.called(&["serve".to_owned(), format!("--role={roles}")]),
+        }
     }
 
-    /// What the process is: its roles, or nothing for the whole bot.
-    pub fn roles(&self) -> &'static str {
-        self.roles
+    /// The same with this command.
+    #[must_use]
+    pub fn called(self, arguments: &[String]) -> Self {
+        Self { arguments: arguments.to_vec(), ..self }
+    }
+
+    /// The same with these settings besides.
+    #[must_use]
+    pub fn given(mut self, settings: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.settings.extend(settings);
+        self
+    }
+
+    /// What the process is, for messages.
+    pub fn name(&self) -> String {
+        self.arguments.join(" ")
     }
 
     /// The same over all starts.
@@ -87,34 +112,56 @@ impl Site {
         format!("{}/api/webhooks/gitlab", self.base_url())
     }
 
-    /// Starts `aldis serve`, to be killed at `failpoint` if one is given, and waits until it
-    /// takes deliveries.
-    pub async fn start(&self, failpoint: Option<&str>) -> Process {
+    /// The program with these arguments, in this place and with its settings.
+    async fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let program = tokio::task::spawn_blocking(|| &*PROGRAM).await.expect("the program");
         let mut command = Command::new(program);
         command
-            .arg("serve")
-            .args((!self.roles.is_empty()).then(|| format!("--role={}", self.roles)))
+            .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("ALDIS_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("ALDIS_DATA_DIR", self.dir.path())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .envs(failpoint.map(|point| ("ALDIS_FAILPOINT", point)))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        command
+    }
+
+    /// What a command of the program prints.
+    pub async fn told(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).await.stdout(Stdio::piped()).output().await;
+        let output = output.expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "aldis {arguments:?}: {said}");
+        String::from_utf8(output.stdout).expect("the program prints text")
+    }
+
+    /// Starts `aldis serve`, or `aldis runner`, to be killed at `failpoint` if one is given, and
+    /// waits until it is at work.
+    pub async fn start(&self, failpoint: Option<&str>) -> Process {
+        let mut process = self.launch(failpoint).await;
+        let is_ready = process.ready().await;
+        assert!(is_ready, "the bot does not start: {:?}\n{}", process.ended(), process.said());
+        process
+    }
+
+    /// The same without waiting: it may end at once, as it does while its database is away.
+    pub async fn launch(&self, failpoint: Option<&str>) -> Process {
+        let mut command = self.command(&self.arguments).await;
+        command.envs(failpoint.map(|point| ("ALDIS_FAILPOINT", point)));
         let mut child = command.spawn().expect("the program starts");
         let errors = child.stderr.take().expect("its error stream is a pipe");
         let said = Arc::new(Mutex::new(String::new()));
-        let (tell_ready, mut ready) = watch::channel(false);
+        let (tell_ready, ready) = watch::channel(false);
         let heard = Arc::clone(&said);
         tokio::spawn(async move {
             let mut lines = BufReader::new(errors).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let is_ready = line.contains(READY);
+                let is_ready = READY.iter().any(|ready| line.contains(ready));
                 let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
                 heard.push_str(&line);
                 heard.push('\n');
@@ -123,32 +170,40 @@ impl Site {
                 }
             }
         });
-        let mut process = Process { child, said };
-        let is_ready = tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready));
-        let is_ready = matches!(is_ready.await, Ok(Ok(_)));
-        assert!(is_ready, "the bot does not start: {:?}\n{}", process.ended(), process.said());
-        process
+        Process { child, said, ready }
+    }
+
+    /// Moves what the bot knows to another database, for its starts to come.
+    pub async fn move_to(&mut self, database: &str) {
+        const NAME: &str = "ALDIS_DATABASE_URL";
+        self.told(&["export", "moving"]).await;
+        self.settings.retain(|(name, _)| name != NAME);
+        self.settings.push((NAME.to_owned(), database.to_owned()));
+        self.told(&["import", "moving"]).await;
+        std::fs::remove_file(self.dir.path().join("moving")).expect("it was written there");
     }
 
     /// The bot's store, for reading beside it. Close it before the bot is started again: the bot
     /// should find the files as a killed process left them.
     pub async fn store(&self) -> Result<Store, StoreError> {
-        let url = self.settings.iter().find(|(name, _)| name == "ALDIS_DATABASE_URL");
-        let postgres = url.map(|(_, url)| url.as_str().into());
-        let place = aldis_store::Settings::in_dir(self.dir.path());
-        Store::open_read_only(&aldis_store::Settings { postgres, ..place }).await
+        let settings = Settings::read(&|name| match name {
+            "ALDIS_DATA_DIR" => Some(self.dir.path().display().to_string()),
+            _ => self.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()),
+        });
+        Store::open_read_only(&settings.expect("a server's settings").store()).await
     }
 
-    /// Whether nothing is due, under way or to come.
-    pub async fn at_rest(&self) -> Result<bool, StoreError> {
+    /// Whether nothing is due, under way, or to come within `soon`.
+    pub async fn at_rest(&self, soon: Duration) -> Result<bool, StoreError> {
         let store = self.store().await?;
-        let mut waits = 0;
+        let mut at_rest = true;
         for kind in WorkKind::ALL {
             let backlog = store.backlog(kind).await?;
-            waits += backlog.due + backlog.leased + backlog.later;
+            let next = store.next_due(kind).await?;
+            at_rest &= backlog.due + backlog.leased == 0 && next.is_none_or(|due| due > soon);
         }
         store.close().await;
-        Ok(waits == 0)
+        Ok(at_rest)
     }
 
     /// The whole log, after a check of its hash chain.
@@ -191,9 +246,16 @@ fn free_port() -> u16 {
 pub struct Process {
     child: Child,
     said: Arc<Mutex<String>>,
+    ready: watch::Receiver<bool>,
 }
 
 impl Process {
+    /// Waits until it is at work; false if it ends before, or takes too long.
+    pub async fn ready(&mut self) -> bool {
+        let ready = self.ready.wait_for(|ready| *ready);
+        matches!(tokio::time::timeout(PATIENCE, ready).await, Ok(Ok(_)))
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("our own child can be waited for")
@@ -214,9 +276,34 @@ impl Process {
 
     /// SIGTERM: asks it to stop.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: it does nothing more until it is thawed.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on as if no time had passed.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Whether it stands still, by a signal or by its failpoint.
+    pub fn frozen(&self) -> bool {
+        let stat = format!("/proc/{}/stat", self.pid().as_raw_pid());
+        let stat = std::fs::read_to_string(stat).expect("our own child has a state");
+        // proc_pid_stat(5): the state follows the name in parentheses, which may hold any byte.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("our own child takes signals");
+    }
+
+    fn pid(&self) -> Pid {
         let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let pid = id.expect("a process that was not waited for has an id");
-        kill_process(pid, Signal::TERM).expect("our own child takes signals");
+        id.expect("a process that was not waited for has an id")
     }
 
     /// What it wrote to its error stream.

@@ -8,8 +8,8 @@ use aldis_dispatch::{Dispatch, GitAccess};
 use aldis_domain::report::{Outcome, Report};
 use aldis_domain::touch::WorkKind;
 use aldis_protocol::{Assignment, ClaimRequest, DispatchError, Dispatcher, Finish, Ticket};
-use aldis_runner::Stop;
-use aldis_store::{Fence, WorkKey};
+use aldis_runner::{Remote, Server, Stop};
+use aldis_store::{Fence, WorkKey, sha256};
 
 use crate::story::Story;
 
@@ -47,8 +47,20 @@ impl Story {
         assert!(ran_out, "the runner holds the run");
     }
 
+    /// The way that a runner on another machine has to the bot.
+    pub async fn runner_elsewhere(&self, name: &str, pools: &[&str]) -> Remote {
+        let token = format!("token of {name}");
+        let pools: Vec<String> = pools.iter().map(|pool| (*pool).to_owned()).collect();
+        let added = self.bot.store.add_runner(name, &sha256(token.as_bytes()), &pools).await;
+        assert!(added.expect("the store takes it"), "there is a runner {name}");
+        let url = self.bot.base_url.parse().expect("the bot's URL");
+        let server = Server { url, token: token.into(), ca_file: None };
+        Remote::new(&server).expect("an HTTP client")
+    }
+
     async fn claim(&self) -> Option<Assignment> {
-        let request = ClaimRequest { runner: "second".to_owned() };
+        let request =
+            ClaimRequest { runner: "second".to_owned(), id: "only".to_owned(), again: false };
         self.queue().claim(request).await.expect("the run queue answers")
     }
 
@@ -58,6 +70,7 @@ impl Story {
             gitlab: self.sim.url().to_owned(),
             user: "oauth2".to_owned(),
             token: "nothing is cloned".into(),
+            only_reads: true,
             ca_file: None,
             verify_tls: true,
         };

@@ -55,6 +55,8 @@ pub struct Setup {
     pub group_hook: bool,
     /// How many runs go on at once.
     pub slots: u16,
+    /// Whether the bot has a token of its own for cloning.
+    pub git_token: bool,
     /// The bot's role in the project.
     pub bot_role: AccessLevel,
     /// `.aldis.yml` on the default branch; `None`: there is none.
@@ -70,6 +72,7 @@ impl Setup {
         hooks: Hooks::Token,
         group_hook: false,
         slots: 4,
+        git_token: true,
         bot_role: AccessLevel::Maintainer,
         config: Some(CONFIG),
         files: &[("ci.sh", "true\n")],
@@ -91,11 +94,17 @@ impl Setup {
         let user = sim.create_bot("aldis");
         let token = sim.create_token(user, &[Scope::Api], None).expect("a token");
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let settings = settings(&sim, &token, dir.path(), self.slots);
+        let git_token = if self.git_token {
+            sim.create_token(user, &[Scope::ReadRepository], None).expect("a token")
+        } else {
+            String::new()
+        };
+        let settings = settings(&sim, [&token, &git_token], dir.path(), self.slots);
         let bot = Bot::start(settings).await.expect("the bot starts; it needs git and bwrap");
         let mut story = Story {
             bot,
             bot_user: user,
+            api_token: token,
             alice,
             project: ProjectId(0),
             setup: self,
@@ -121,11 +130,17 @@ fn database() -> String {
     }
 }
 
-fn settings(sim: &Simulator, token: &str, dir: &std::path::Path, slots: u16) -> Settings {
+fn settings(
+    sim: &Simulator,
+    [token, git_token]: [&str; 2],
+    dir: &std::path::Path,
+    slots: u16,
+) -> Settings {
     let values = BTreeMap::from([
         ("ALDIS_DATABASE_URL", database()),
         ("GITLAB_URL", sim.url().to_owned()),
         ("GITLAB_TOKEN", token.to_owned()),
+        ("GIT_AUTH_TOKEN", git_token.to_owned()),
         ("GITLAB_WEBHOOK_SECRET", HOOK_SECRET.to_owned()),
         ("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING_TOKEN.to_owned()),
         ("GITLAB_API_BUDGET", "60000".to_owned()),

@@ -3,6 +3,7 @@
 //! never calls a shell.
 
 mod bench;
+mod chaos;
 mod say;
 mod step;
 mod test;
@@ -17,6 +18,7 @@ Usage: cargo xtask <command>
 Commands:
   test    everything that must pass before a change is merged
   bench   the bot beside the floors of this machine; `cargo xtask bench --help` tells more
+  chaos   the bot in twelve processes while everything breaks; `cargo xtask chaos --help` tells more
   help    this text
 ";
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         }
         ["test"] => test::main(),
         ["bench", words @ ..] => bench::main(words),
+        ["chaos", words @ ..] => chaos::main(words),
         ["test", "--help" | "-h"] => {
             say::out(test::HELP.trim_end());
             ExitCode::SUCCESS

@@ -115,7 +115,7 @@ fn tests() -> Result<Done, Failure> {
 }
 
 fn on_postgres() -> Result<Done, Failure> {
-    let mut test = cargo(&["test", "--package", "aldis-tests", "--test", "stories", "--locked"]);
+    let mut test = cargo(&["test", "--workspace", "--test", "stories", "--locked"]);
     test.env("ALDIS_STORIES_ON", "postgres").env("INSTA_UPDATE", "no");
     run(&mut test, "the stories that failed are listed above")?;
     Ok(Done::Passed)

@@ -11,6 +11,9 @@ use anyhow::Result;
 use super::lane::{Lanes, Source};
 use super::rows::Rows;
 
+/// Variable with the URL of a Postgres database; without it, SQLite.
+pub(super) const DATABASE: &str = "FLOOR_DATABASE";
+
 #[derive(Clone)]
 struct Shared {
     rows: Rows,
@@ -24,7 +27,7 @@ pub(crate) fn serve(dir: &Path) -> Result<()> {
 }
 
 async fn run(dir: &Path) -> Result<()> {
-    let rows = Rows::open(dir).await?;
+    let rows = Rows::open(dir, std::env::var(DATABASE).ok().as_deref()).await?;
     let lanes = match Source::from_environment() {
         Some(source) => Some(Arc::new(Lanes::open(dir, source).await?)),
         None => None,

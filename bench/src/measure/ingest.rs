@@ -2,13 +2,13 @@
 
 use aldis_gitlab_sim::{Options, Scope, Simulator};
 use anyhow::Result;
-use tempfile::TempDir;
 
 use super::{Plan, peers, spread};
 use crate::bot::{Bot, Setup};
 use crate::delivery::Template;
 use crate::floor::Floor;
 use crate::load::{Load, closed_loop};
+use crate::place::Place;
 use crate::report::{Judged, Row, Target};
 
 const CONNECTIONS: usize = 64;
@@ -45,14 +45,13 @@ impl Side {
     }
 }
 
-pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
+pub(crate) async fn rows(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     let sim = Simulator::start(Options::default()).await?;
     let token = sim.create_token(sim.create_bot("bot"), &[Scope::Api], None)?;
-    let (bot_dir, floor_dir) = (TempDir::new()?, TempDir::new()?);
-    let setup =
-        Setup { gitlab: sim.url(), token: &token, dir: bot_dir.path(), slots: 2, budget: None };
+    let (bot_home, floor_home) = (place.home()?, place.home()?);
+    let setup = Setup { gitlab: sim.url(), token: &token, home: &bot_home, slots: 2, budget: None };
     let bot = Bot::start(&setup).await?;
-    let floor = Floor::start(floor_dir.path(), None).await?;
+    let floor = Floor::start(&floor_home, None).await?;
     let (mut of_bot, mut of_floor) = (Side::new(bot.address), Side::new(floor.address));
     for _ in 0..plan.rounds {
         of_floor.round(plan).await?;

@@ -4,36 +4,35 @@ use std::time::Duration;
 
 use aldis_gitlab_sim::{Options, Scope, Simulator};
 use anyhow::Result;
-use tempfile::TempDir;
 
 use super::{Plan, spread};
-use crate::bot::{Bot, Setup, memory};
+use crate::bot::{Bot, Setup};
 use crate::delivery::Template;
 use crate::load::Connection;
+use crate::place::Place;
 use crate::report::{Judged, Row, Target};
 
 const QUEUED: u64 = 1_000;
 /// After this a bot that has nothing to do is at rest.
 const REST: Duration = Duration::from_secs(2);
 
-pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
+pub(crate) async fn rows(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     let sim = Simulator::start(Options::default()).await?;
     let token = sim.create_token(sim.create_bot("bot"), &[Scope::Api], None)?;
     let (mut idle, mut peak) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds.min(3) {
-        let dir = TempDir::new()?;
-        let setup =
-            Setup { gitlab: sim.url(), token: &token, dir: dir.path(), slots: 2, budget: None };
+        let home = place.home()?;
+        let setup = Setup { gitlab: sim.url(), token: &token, home: &home, slots: 2, budget: None };
         let bot = Bot::start(&setup).await?;
         tokio::time::sleep(REST).await;
-        idle.push(memory(bot.pid, "VmRSS")?);
+        idle.push(bot.memory("VmRSS")?);
         let mut template = Template::new(bot.address, 4_711);
         let mut connection = Connection::open(bot.address).await?;
         for number in 0..QUEUED {
             connection.exchange(template.number(number)).await?;
         }
         tokio::time::sleep(REST).await;
-        peak.push(memory(bot.pid, "VmHWM")?);
+        peak.push(bot.memory("VmHWM")?);
         bot.stop().await?;
     }
     let at_most = |pair: [f64; 2]| pair.map(Target::AtMost);

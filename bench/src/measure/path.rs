@@ -1,10 +1,7 @@
 //! From a delivery to its first and its final status, one at a time and many at once.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::{Plan, peers, spread};
@@ -12,6 +9,7 @@ use crate::bot::{Bot, Setup, cpu_millis};
 use crate::delivery::request;
 use crate::floor::{Floor, LANES, Source, prefetch};
 use crate::load::Connection;
+use crate::place::{Home, Place};
 use crate::report::{Judged, Row, Target};
 use crate::world::{Pushed, Seen, World, millis};
 
@@ -35,10 +33,10 @@ pub(super) struct Burst {
     cpu: f64,
 }
 
-pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
+pub(crate) async fn rows(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     let mut world = World::build().await?;
-    let (bot_dir, floor_dir) = (TempDir::new()?, TempDir::new()?);
-    let sides = Sides::start(&world, bot_dir.path(), floor_dir.path()).await?;
+    let (bot_home, floor_home) = (place.home()?, place.home()?);
+    let sides = Sides::start(&world, &bot_home, &floor_home).await?;
     let singles = sides.singles(&mut world, plan.singles).await?;
     let bursts = sides.bursts(&mut world, plan.burst, plan.rounds.min(3)).await?;
     sides.bot.stop().await?;
@@ -47,11 +45,11 @@ pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Bot and floor, each with its own directory and the same world.
+/// Bot and floor, each with its own home and the same world.
 pub(super) struct Sides<'a> {
     pub(super) bot: Bot,
     floor: Floor,
-    floor_dir: &'a Path,
+    floor_home: &'a Home,
     source: Source,
 }
 
@@ -59,18 +57,18 @@ pub(super) struct Sides<'a> {
 pub(super) type Singles = [Vec<Single>; 3];
 
 impl<'a> Sides<'a> {
-    pub(super) async fn start(world: &World, bot_dir: &Path, floor_dir: &'a Path) -> Result<Self> {
+    pub(super) async fn start(world: &World, bot: &Home, floor_home: &'a Home) -> Result<Self> {
         let source = world.source()?;
         let setup = Setup {
             gitlab: world.sim.url(),
             token: &world.token,
-            dir: bot_dir,
+            home: bot,
             slots: LANES,
             budget: Some(BUDGET),
         };
         let bot = Bot::start(&setup).await?;
-        let floor = Floor::start(floor_dir, Some(&source)).await?;
-        Ok(Self { bot, floor, floor_dir, source })
+        let floor = Floor::start(floor_home, Some(&source)).await?;
+        Ok(Self { bot, floor, floor_home, source })
     }
 
     /// `rounds` deliveries of each.
@@ -82,7 +80,7 @@ impl<'a> Sides<'a> {
             let [for_bot, for_a, for_b] = [0, 1, 2].map(|side| &pushed[side..=side]);
             let by_bot = self.single(world, for_bot, true).await?;
             let by_a = self.single(world, for_a, false).await?;
-            prefetch(self.floor_dir, &self.source, &for_b[0].sha).await?;
+            prefetch(self.floor_home.dir(), &self.source, &for_b[0].sha).await?;
             let by_b = self.single(world, for_b, false).await?;
             if round > 0 {
                 for (all, one) in singles.iter_mut().zip([by_bot, by_a, by_b]) {
@@ -120,16 +118,13 @@ impl<'a> Sides<'a> {
 
     async fn burst(&self, world: &mut World, size: usize, by_bot: bool) -> Result<Burst> {
         let pushed = world.push(size)?;
-        let (to, pid) = if by_bot {
-            (self.bot.address, self.bot.pid)
-        } else {
-            (self.floor.address, self.floor.pid)
-        };
+        let to = if by_bot { self.bot.address } else { self.floor.address };
+        let cpu_millis = || if by_bot { self.bot.cpu_millis() } else { cpu_millis(self.floor.pid) };
         let mut connections = Vec::with_capacity(size);
         for push in &pushed {
             connections.push((Connection::open(to).await?, push.clone()));
         }
-        let cpu = cpu_millis(pid)?;
+        let cpu = cpu_millis()?;
         let mut tasks = JoinSet::new();
         let begun = Timestamp::now();
         for (mut connection, push) in connections {
@@ -146,7 +141,7 @@ impl<'a> Sides<'a> {
         let seen = seen(world, &pushed, by_bot).await?;
         #[expect(clippy::cast_precision_loss, reason = "a small count")]
         let count = size as f64;
-        let cpu = (cpu_millis(pid)? - cpu) / count;
+        let cpu = (cpu_millis()? - cpu) / count;
         let mut firsts: Vec<f64> = pushed
             .iter()
             .zip(&seen)

@@ -1,24 +1,22 @@
 //! What must not grow: the first status in a large burst, the price of a run in a mirror that has
 //! served many, and that of an append and a status behind a long log.
 
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use aldis_store::{Append, Settings, Store};
+use aldis_store::{Append, Store};
 use anyhow::Result;
 use jiff::Timestamp;
-use tempfile::TempDir;
 
 use super::log::{per_second, replay_row, replayed_and_scanned};
 use super::path::{BUDGET, Burst, Sides, Singles, deliver, rows_of_bursts};
-use super::{Plan, spread};
+use super::{Plan, say, spread};
 use crate::bot::{Bot, Setup};
 use crate::floor::LANES;
 use crate::load::Connection;
 use crate::log::{delivery, fill};
+use crate::place::{Home, Place};
 use crate::report::{Judged, Row, Spread, Target};
 use crate::world::{World, millis};
 
@@ -28,17 +26,16 @@ const SHORT_LOG: usize = 100_000;
 /// What appends to a log that is there are numbered from.
 const NEW: u64 = 1 << 40;
 
-pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
-    let mut rows = bursts(plan).await?;
-    rows.extend(logs(plan).await?);
+pub(crate) async fn rows(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
+    let mut rows = bursts(plan, place).await?;
+    rows.extend(logs(plan, place).await?);
     Ok(rows)
 }
 
-async fn bursts(plan: &Plan) -> Result<Vec<Row>> {
+async fn bursts(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     let mut world = World::build().await?;
-    let dirs = [TempDir::new()?, TempDir::new()?, TempDir::new()?, TempDir::new()?];
-    let [bot_dir, floor_dir, fresh_bot_dir, fresh_floor_dir] = dirs.each_ref().map(TempDir::path);
-    let sides = Sides::start(&world, bot_dir, floor_dir).await?;
+    let (bot_home, floor_home) = (place.home()?, place.home()?);
+    let sides = Sides::start(&world, &bot_home, &floor_home).await?;
     // Makes mirrors and caches.
     sides.singles(&mut world, 0).await?;
     let mut rows = Vec::new();
@@ -50,7 +47,8 @@ async fn bursts(plan: &Plan) -> Result<Vec<Row>> {
     let used = sides.singles(&mut world, plan.singles).await?;
     sides.bot.stop().await?;
     // The same repository, which has grown as well.
-    let sides = Sides::start(&world, fresh_bot_dir, fresh_floor_dir).await?;
+    let (bot_home, floor_home) = (place.home()?, place.home()?);
+    let sides = Sides::start(&world, &bot_home, &floor_home).await?;
     let fresh = sides.singles(&mut world, plan.singles).await?;
     sides.bot.stop().await?;
     let last = |singles: &Singles, side: usize| spread(singles[side].iter().map(|one| one.last));
@@ -67,7 +65,7 @@ fn grown(name: &str, now: Spread, then: Spread, most: [f64; 2]) -> Row {
 
 /// A log of some length, and how fast it was read: by the store, and by its database alone.
 struct Filled {
-    dir: TempDir,
+    home: Home,
     store: Store,
     replayed: f64,
     scanned: f64,
@@ -76,14 +74,14 @@ struct Filled {
 /// What appends and first statuses take with either of two logs, in milliseconds.
 type Either = [Vec<f64>; 2];
 
-async fn logs(plan: &Plan) -> Result<Vec<Row>> {
-    let logs = [filled(SHORT_LOG).await?, filled(plan.long_log).await?];
+async fn logs(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
+    let logs = [filled(place, SHORT_LOG).await?, filled(place, plan.long_log).await?];
     let appends = appends(plan, logs.each_ref().map(|log| &log.store)).await?;
     for log in &logs {
         log.store.close().await;
     }
     say("one delivery at a time")?;
-    let (starts, firsts) = firsts(plan, logs.each_ref().map(|log| log.dir.path())).await?;
+    let (starts, firsts) = firsts(plan, logs.each_ref().map(|log| &log.home)).await?;
     let of = |what: &str| format!("{what}, log of {} events vs {SHORT_LOG}", plan.long_log);
     let row = |what: &str, [short, long]: Either| {
         anyhow::Ok(grown(&of(what), spread(long)?, spread(short)?, [1.3, 1.1]))
@@ -94,24 +92,24 @@ async fn logs(plan: &Plan) -> Result<Vec<Row>> {
         row("append alone", appends)?,
         row("first status", firsts)?,
         start_row(plan, starts)?,
-        replay_row(name, spread([long.replayed])?, spread([long.scanned])?),
+        replay_row(name, place, spread([long.replayed])?, spread([long.scanned])?),
         Row::told(of("events replayed"), "1/s", spread([long.replayed])?)
             .beside(spread([short.replayed])?),
     ])
 }
 
-async fn filled(events: usize) -> Result<Filled> {
-    let dir = TempDir::new()?;
+async fn filled(place: Place<'_>, events: usize) -> Result<Filled> {
+    let home = place.home()?;
     say(&format!("filling a log with {events} events"))?;
-    let store = Store::open(&Settings::in_dir(dir.path())).await?;
+    let store = home.store().await?;
     let events = fill(&store, events).await?;
     say("replaying it")?;
-    let [replayed, scanned] = replayed_and_scanned(&store, dir.path(), events).await?;
+    let [replayed, scanned] = replayed_and_scanned(&store, &home, events).await?;
     for name in aldis_web::PROJECTIONS {
         say(&format!("projection {name}"))?;
         aldis_web::rebuild(&store, name, |_| ()).await?;
     }
-    Ok(Filled { dir, store, replayed, scanned })
+    Ok(Filled { home, store, replayed, scanned })
 }
 
 async fn appends(plan: &Plan, stores: [&Store; 2]) -> Result<Either> {
@@ -145,13 +143,13 @@ fn start_row(plan: &Plan, [short, long]: [f64; 2]) -> Result<Row> {
 }
 
 /// A bot for each log; they take turns. Milliseconds to their start, and to first statuses.
-async fn firsts(plan: &Plan, dirs: [&Path; 2]) -> Result<([f64; 2], Either)> {
+async fn firsts(plan: &Plan, homes: [&Home; 2]) -> Result<([f64; 2], Either)> {
     let mut sides = Vec::new();
     let mut starts = [0.0; 2];
-    for (dir, start) in dirs.into_iter().zip(&mut starts) {
+    for (home, start) in homes.into_iter().zip(&mut starts) {
         let world = World::build().await?;
         let (url, token) = (world.sim.url().to_owned(), world.token.clone());
-        let setup = Setup { gitlab: &url, token: &token, dir, slots: LANES, budget: Some(BUDGET) };
+        let setup = Setup { gitlab: &url, token: &token, home, slots: LANES, budget: Some(BUDGET) };
         let begun = Instant::now();
         let bot = Bot::start(&setup).await?;
         *start = begun.elapsed().as_secs_f64() * 1000.0;
@@ -174,8 +172,4 @@ async fn firsts(plan: &Plan, dirs: [&Path; 2]) -> Result<([f64; 2], Either)> {
         bot.stop().await?;
     }
     Ok((starts, firsts))
-}
-
-fn say(what: &str) -> Result<()> {
-    Ok(writeln!(std::io::stderr(), "  {what}")?)
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
+use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use aldis_bus::{Bus, Step, Stop as Leave, StopHandle, Topic, consume, stop};
-use aldis_dispatch::{Dispatch, GitAccess};
-use aldis_domain::config::Executor;
+use aldis_dispatch::{Api, Dispatch, GitAccess};
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_feedback::Feedback;
 use aldis_gitlab::GitLab;
@@ -24,7 +24,9 @@ use tokio::task::JoinSet;
 
 use crate::connect;
 use crate::hints;
+use crate::intake;
 use crate::roles::{Role, Roles};
+use crate::sandbox;
 use crate::settings::Settings;
 
 /// How many deliveries are handled at the same time, and up to which class. Those who only announce
@@ -55,6 +57,8 @@ pub struct Bot {
     /// Of the runner, if this process is one.
     pub capabilities: Option<Capabilities>,
     http: ServerHandle,
+    /// Ends the streams of hints, for which the server would wait.
+    last_hint: StopHandle,
     leave: StopHandle,
     runs: watch::Sender<StopRuns>,
     tasks: JoinSet<()>,
@@ -65,21 +69,14 @@ impl Bot {
     pub async fn start(settings: Settings) -> Result<Self> {
         let roles = settings.roles.clone();
         roles.check(settings.postgres.is_some())?;
-        let runner = runner_settings(&settings);
-        let mut capabilities = None;
-        if roles.has(Role::Runner) {
-            let looked = aldis_runner::preflight(&runner).await;
-            capabilities = Some(looked.map_err(|error| explain_sandbox(&error))?);
-        }
+        let Settings { data_dir, executor, slots, .. } = &settings;
+        let runner = sandbox::runner("embedded", data_dir, *executor, *slots);
+        let capabilities =
+            if roles.has(Role::Runner) { Some(sandbox::look(&runner).await?) } else { None };
         let store = open(&settings).await?;
         let instance = store.ensure_instance(&settings.gitlab.url).await?;
-        let listener = TcpListener::bind(settings.listen)
-            .with_context(|| format!("ALDIS_LISTEN: cannot listen on {}", settings.listen))?;
+        let (listener, base_url) = listen(&settings)?;
         let address = listener.local_addr()?;
-        let base_url = match &settings.base_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{address}"),
-        };
         let bus = hints::bus(&settings);
         let (leave, told) = stop();
         let (runs, runs_told) = watch::channel(StopRuns::No);
@@ -88,7 +85,15 @@ impl Bot {
         if roles.has(Role::Web) {
             token = Some(bootstrap_token(&store, &settings).await?);
         }
-        let http = serve_http(&store, &settings, token.as_ref(), instance, listener, &mut tasks)?;
+        let git = git_access(&settings);
+        let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
+        let (last_hint, hints_told) = stop();
+        let routes = Routes {
+            ingress: intake::open(&store, &settings, instance, &told, &mut tasks)?,
+            api: Api::new(dispatch.clone(), hints_told),
+            roles: roles.clone(),
+        };
+        let http = serve_http(&store, &settings, token.as_ref(), routes, listener, &mut tasks)?;
         tasks.spawn(hints::tell_of_work(store.clone(), bus.clone(), told.clone()));
         tasks.spawn(hints::tell_of_events(store.clone(), bus.clone(), told.clone()));
         if roles.has(Role::Web) {
@@ -96,8 +101,6 @@ impl Bot {
             spawn_projector(&store, &bus, &told, &mut tasks);
         }
         if let Some(capabilities) = &capabilities {
-            let git = git_access(&settings);
-            let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
             spawn_runner(dispatch, &bus, runner, capabilities, &told, runs_told, &mut tasks)?;
         }
         if roles.has(Role::Planner) || roles.has(Role::Feedback) {
@@ -116,6 +119,7 @@ impl Bot {
             bootstrap_token: token,
             capabilities,
             http,
+            last_hint,
             leave,
             runs,
             tasks,
@@ -125,6 +129,7 @@ impl Bot {
     /// Ends everything in order: no new deliveries, no new claims; what runs may finish; the store
     /// is closed last.
     pub async fn stop(mut self) {
+        self.last_hint.stop();
         self.http.stop(true).await;
         self.leave.stop();
         self.runs.send_replace(StopRuns::Drain);
@@ -142,6 +147,17 @@ impl Bot {
     }
 }
 
+/// Begins to listen; also the public URL, no slash at its end.
+fn listen(settings: &Settings) -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(settings.listen)
+        .with_context(|| format!("ALDIS_LISTEN: cannot listen on {}", settings.listen))?;
+    let base_url = match &settings.base_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("http://{}", listener.local_addr()?),
+    };
+    Ok((listener, base_url))
+}
+
 /// Whose server does not let Aldis in looks for the setting that names it.
 async fn open(settings: &Settings) -> Result<Store> {
     let opened = Store::open(&settings.store()).await;
@@ -149,24 +165,6 @@ async fn open(settings: &Settings) -> Result<Store> {
         Some(_) => opened.context("ALDIS_DATABASE_URL"),
         None => Ok(opened?),
     }
-}
-
-fn explain_sandbox(error: &aldis_runner::PreflightError) -> anyhow::Error {
-    let help = match error {
-        aldis_runner::PreflightError::NoBubblewrap | aldis_runner::PreflightError::NoSandbox(_) => {
-            "\nALDIS_EXECUTOR=shell runs jobs without any isolation, which is for trusted code only"
-        }
-        _ => "",
-    };
-    anyhow::anyhow!("{error}{help}")
-}
-
-fn runner_settings(settings: &Settings) -> aldis_runner::Settings {
-    let mut runner = aldis_runner::Settings::new("embedded", settings.data_dir.join("runner"));
-    runner.slots = settings.slots;
-    runner.executor = settings.executor;
-    runner.allow_shell = settings.executor == Executor::Shell;
-    runner
 }
 
 /// Given by the operator, or made once and kept sealed.
@@ -192,8 +190,31 @@ fn git_access(settings: &Settings) -> GitAccess {
         gitlab: gitlab.url.clone(),
         user: gitlab.git_user.clone().unwrap_or_else(|| "oauth2".to_owned()),
         token: gitlab.git_token.clone().unwrap_or_else(|| gitlab.token.clone()),
+        only_reads: gitlab
+            .git_token
+            .as_ref()
+            .is_some_and(|git| git.expose_secret() != gitlab.token.expose_secret()),
         ca_file: gitlab.ca_file.as_ref().map(|path| path.display().to_string()),
         verify_tls: gitlab.verify_tls,
+    }
+}
+
+/// What other machines call, besides the pages.
+#[derive(Clone)]
+struct Routes {
+    ingress: Option<Ingress>,
+    api: Api,
+    roles: Roles,
+}
+
+impl Routes {
+    fn configure(&self, config: &mut ServiceConfig) {
+        if let Some(ingress) = &self.ingress {
+            ingress.configure(config);
+        }
+        if self.roles.has(Role::Dispatch) {
+            self.api.configure(config);
+        }
     }
 }
 
@@ -201,13 +222,10 @@ fn serve_http(
     store: &Store,
     settings: &Settings,
     token: Option<&SecretString>,
-    instance: u32,
+    routes: Routes,
     listener: TcpListener,
     tasks: &mut JoinSet<()>,
 ) -> Result<ServerHandle> {
-    let roles = &settings.roles;
-    let ingress = Ingress::new(store.clone(), settings.hooks.clone(), instance);
-    let ingress = roles.has(Role::Ingress).then_some(ingress);
     let pages = aldis_web::Settings {
         base_url: settings.base_url.clone(),
         listen_is_loopback: listener.local_addr()?.ip().is_loopback(),
@@ -215,21 +233,19 @@ fn serve_http(
         warnings: settings.warnings(),
     };
     let state = State::new(store.clone(), &pages);
+    let state = match routes.ingress.clone() {
+        Some(ingress) => state.with_intake(move || intake::look(&ingress)),
+        None => state,
+    };
     let has_pages = token.is_some();
     let server = HttpServer::new(move || {
-        let (ingress, state) = (ingress.clone(), state.clone());
-        App::new()
-            .configure(move |config| {
-                if let Some(ingress) = ingress {
-                    ingress.configure(config);
-                }
-            })
-            .configure(move |config| {
-                aldis_web::configure_probes(config, state.clone());
-                if has_pages {
-                    aldis_web::configure_pages(config, state);
-                }
-            })
+        let (routes, state) = (routes.clone(), state.clone());
+        App::new().configure(move |config| routes.configure(config)).configure(move |config| {
+            aldis_web::configure_probes(config, state.clone());
+            if has_pages {
+                aldis_web::configure_pages(config, state);
+            }
+        })
     })
     .workers(HTTP_WORKERS)
     // Live logs are streamed in small pieces, which should not wait for each other.

@@ -1,15 +1,22 @@
 //! The commands of the `aldis` program.
 
+mod archive;
 mod doctor;
+mod export;
+mod healthy;
+mod import;
 mod lint;
 mod log;
 mod place;
 mod progress;
 mod projections;
+mod runner;
+mod runners;
 mod serve;
 
 use std::path::PathBuf;
 
+use aldis_dispatch::DEFAULT_POOL;
 use clap::{Parser, Subcommand};
 use url::Url;
 
@@ -31,6 +38,13 @@ enum Command {
         #[arg(long = "role", value_name = "ROLE", value_enum, value_delimiter = ',')]
         roles: Vec<Role>,
     },
+    /// Execute runs of a server on another machine. Needs neither its database nor GitLab's API.
+    ///
+    /// ALDIS_SERVER_URL and ALDIS_RUNNER_TOKEN say where they come from.
+    Runner,
+    /// Say who may execute runs on other machines.
+    #[command(subcommand)]
+    Runners(RunnersCommand),
     /// See it work: a simulated GitLab, a sample project, and the bot.
     #[cfg(feature = "demo")]
     Demo {
@@ -55,6 +69,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask whether the process that has these settings is ready, as health checks do.
+    ///
+    /// `aldis serve` is asked at ALDIS_LISTEN. `aldis runner` listens nowhere; its server is asked.
+    /// Exit code 0: it is ready.
+    Healthy,
     /// Check a config file as the bot will, without GitLab or a server.
     ///
     /// Exit code 0: the file can be used, perhaps with warnings. 1: it cannot.
@@ -63,6 +82,29 @@ enum Command {
         #[arg(default_value = ".aldis.yml")]
         file: PathBuf,
         /// Print the findings as a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the whole bot into one file, to keep it or to move it to another database.
+    ///
+    /// Works beside a running server, and the file holds one moment. To move, stop the server
+    /// first. The file holds webhooks, job output, and secrets as they are sealed: the key that
+    /// opens them is not in it.
+    Export {
+        /// The file, which must not be there yet; `-` for the output.
+        file: PathBuf,
+        /// Print the result as a JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read what `aldis export` wrote into an empty database, all of it or nothing.
+    ///
+    /// The database is that of the settings, SQLite or Postgres, and is made if there is none. At
+    /// the end the log is checked as by `aldis log verify`.
+    Import {
+        /// The file; `-` for the input.
+        file: PathBuf,
+        /// Print the result as a JSON object.
         #[arg(long)]
         json: bool,
     },
@@ -96,6 +138,26 @@ enum ProjectionsCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum RunnersCommand {
+    /// Let a runner in. Prints its token, which is kept nowhere.
+    Add {
+        /// What it is called on run pages.
+        name: String,
+        /// Give it runs of this pool; may be given several times.
+        #[arg(long = "pool", value_name = "POOL", default_value = DEFAULT_POOL)]
+        pools: Vec<String>,
+    },
+    /// List all runners and when they were last heard of.
+    List {
+        /// Print them as a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a runner in no more. What it is executing goes to others when its lease ends.
+    Rm { name: String },
+}
+
 fn web_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or("write it as https://aldis.example.org/api/webhooks/gitlab")
@@ -106,12 +168,21 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<u8> {
         match self.command {
             Command::Serve { roles } => serve::run(roles).await,
+            Command::Runner => runner::run().await,
+            Command::Runners(RunnersCommand::Add { name, pools }) => {
+                runners::add(&name, &pools).await
+            }
+            Command::Runners(RunnersCommand::List { json }) => runners::list(json).await,
+            Command::Runners(RunnersCommand::Rm { name }) => runners::remove(&name).await,
             #[cfg(feature = "demo")]
             Command::Demo { once } => crate::demo::run(once).await,
             Command::Doctor { projects, hook_url, json } => {
                 doctor::run(doctor::Asked { projects, hook_url, json }).await
             }
+            Command::Healthy => healthy::run().await,
             Command::Lint { file, json } => lint::run(&file, json),
+            Command::Export { file, json } => export::run(&file, json).await,
+            Command::Import { file, json } => import::run(&file, json).await,
             Command::Log(LogCommand::Verify { json }) => log::verify(json).await,
             Command::Projections(ProjectionsCommand::Rebuild { name }) => {
                 projections::rebuild(name.as_deref()).await

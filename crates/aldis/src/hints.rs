@@ -15,7 +15,7 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Inside this process, and where a broker is set to others as well.
 pub(crate) fn bus(settings: &Settings) -> Bus {
     match settings.amqp.clone() {
-        Some(url) => Bus::through_rabbitmq(url, settings.roles.topics()),
+        Some(broker) => Bus::through_rabbitmq(broker, settings.roles.topics()),
         None => Bus::in_process(),
     }
 }
@@ -30,24 +30,27 @@ pub(crate) async fn tell_of_work(store: Store, bus: Bus, mut leave: Leave) {
             () = leave.wait() => return,
         }
         let now = *bells.borrow_and_update();
-        for kind in now.since(heard) {
-            for topic in topics(kind) {
-                bus.hint(*topic);
-            }
+        let mut topics: Vec<Topic> =
+            now.since(heard).map(|(kind, urgent)| topic(kind, urgent)).collect();
+        topics.dedup();
+        for topic in topics {
+            bus.hint(topic);
         }
         heard = now;
     }
 }
 
-/// What tells those who do this kind of work. Each kind has its own: whoever is woken looks for
-/// work, and the store has one writer.
-fn topics(kind: WorkKind) -> &'static [Topic] {
+/// What tells those who do this kind of work. Each look is a write to the store, so of two who may
+/// do it only one is told.
+fn topic(kind: WorkKind, urgent: bool) -> Topic {
     match kind {
-        WorkKind::Plan => &[Topic::Announce, Topic::Plan],
-        WorkKind::Run => &[Topic::Run],
-        WorkKind::Statuses => &[Topic::UrgentStatuses, Topic::Statuses],
-        WorkKind::Note => &[Topic::Notes],
-        WorkKind::Deployment => &[Topic::Deployments],
+        WorkKind::Plan if urgent => Topic::Announce,
+        WorkKind::Plan => Topic::Plan,
+        WorkKind::Run => Topic::Run,
+        WorkKind::Statuses if urgent => Topic::UrgentStatuses,
+        WorkKind::Statuses => Topic::Statuses,
+        WorkKind::Note => Topic::Notes,
+        WorkKind::Deployment => Topic::Deployments,
     }
 }
 

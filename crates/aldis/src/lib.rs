@@ -8,6 +8,9 @@ mod connect;
 #[cfg(feature = "demo")]
 mod demo;
 mod hints;
+mod intake;
 mod keeping;
 pub mod roles;
+mod sandbox;
 pub mod settings;
+mod stopping;

@@ -13,7 +13,9 @@ pub enum Role {
     Ingress,
     /// Decides what a delivery asks for.
     Planner,
-    /// Executes runs.
+    /// Hands runs to runners on other machines.
+    Dispatch,
+    /// Executes runs, straight from the database.
     Runner,
     /// Writes statuses, comments and deployments.
     Feedback,
@@ -51,13 +53,15 @@ impl Roles {
         let of = |role| match role {
             Role::Ingress => &[][..],
             Role::Planner => &[Topic::Announce, Topic::Plan],
+            Role::Dispatch => &[Topic::Run, Topic::Cancel],
             Role::Runner => &[Topic::Run, Topic::Cancel, Topic::Commit],
             Role::Feedback => {
                 &[Topic::UrgentStatuses, Topic::Statuses, Topic::Notes, Topic::Deployments]
             }
             Role::Web => &[Topic::Log],
         };
-        self.0.iter().flat_map(|role| of(*role)).copied().collect()
+        let topics: BTreeSet<Topic> = self.0.iter().flat_map(|role| of(*role)).copied().collect();
+        topics.into_iter().collect()
     }
 
     /// Only a database server can be shared by processes.

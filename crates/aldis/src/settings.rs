@@ -1,13 +1,19 @@
 //! Settings: environment variables, each also readable from the file that `<NAME>_FILE` names.
 
+mod gitlab;
+mod runner;
 mod table;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use aldis_bus::Broker;
 use aldis_domain::config::Executor;
 use aldis_gitlab::hook::{Secrets, SigningKey};
 use aldis_store::Failpoint;
@@ -16,10 +22,14 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::roles::Roles;
+pub use gitlab::GitLabSettings;
+pub use runner::RunnerSettings;
 pub use table::{Setting, TABLE};
 
 /// How many runs may go on at once.
 const SLOTS: RangeInclusive<u16> = 1..=1000;
+/// MiB that the spool may take: up to a TiB. With none, deliveries are refused without a database.
+const SPOOL: RangeInclusive<u64> = 0..=1 << 20;
 
 /// Everything an operator decides.
 #[derive(Debug, Clone)]
@@ -36,28 +46,18 @@ pub struct Settings {
     /// The URL of a Postgres database; `None`: SQLite, in the data directory.
     pub postgres: Option<SecretString>,
     /// The URL of a broker; `None`: hints stay in this process.
-    pub amqp: Option<SecretString>,
+    pub amqp: Option<Broker>,
+    /// Bytes that deliveries may take which wait for the database.
+    pub spool_limit: u64,
     pub key_file: Option<PathBuf>,
     pub executor: Executor,
     pub slots: u16,
+    /// How long runs may go on after the process was asked to stop.
+    pub stop_timeout: Duration,
     /// Opens the pages; `None`: made at the first start and kept, sealed.
     pub bootstrap_token: Option<SecretString>,
     /// For tests of what survives a kill; `ALDIS_FAILPOINT`, not in the table.
     pub failpoint: Option<Failpoint>,
-}
-
-/// How GitLab is reached.
-#[derive(Debug, Clone)]
-pub struct GitLabSettings {
-    pub url: String,
-    pub token: SecretString,
-    /// For cloning; without it the API's token does that too.
-    pub git_user: Option<String>,
-    pub git_token: Option<SecretString>,
-    pub ca_file: Option<PathBuf>,
-    pub verify_tls: bool,
-    /// API calls per minute, at most.
-    pub budget: u32,
 }
 
 /// Where values come from: the environment, or a map in a test.
@@ -104,9 +104,11 @@ impl Settings {
             data_dir: data_dir.into(),
             postgres,
             amqp: broker(lookup)?,
+            spool_limit: within(lookup, "ALDIS_SPOOL_LIMIT", SPOOL)?.unwrap_or(1024) << 20,
             key_file: get("ALDIS_SECRET_KEY_FILE")?.map(PathBuf::from),
             executor: executor(lookup)?,
             slots: slots(lookup)?,
+            stop_timeout: stop_timeout(lookup)?,
             bootstrap_token: get("ALDIS_BOOTSTRAP_TOKEN")?.map(SecretString::from),
             failpoint: match get("ALDIS_FAILPOINT")? {
                 Some(text) => {
@@ -147,41 +149,6 @@ impl Settings {
             );
         }
         warnings
-    }
-}
-
-impl GitLabSettings {
-    /// The part that `doctor` needs, too.
-    pub fn read(lookup: Lookup<'_>) -> Result<Self> {
-        let get = |name: &str| value(lookup, name);
-        let needed = |name: &'static str| {
-            get(name)?.with_context(|| format!("{name} is not set; it is needed"))
-        };
-        let url = needed("GITLAB_URL")?;
-        let parsed_url = Url::parse(&url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-        // The text is not repeated: it may hold a password.
-        if parsed_url.is_none_or(|u| !u.username().is_empty() || u.password().is_some()) {
-            bail!(
-                "GITLAB_URL should be a URL such as https://gitlab.example.org, without user and \
-                 password"
-            );
-        }
-        let verify = get("GIT_SSL_VERIFY")?;
-        let verify_tls = match verify.as_deref() {
-            None | Some("true" | "1" | "yes") => true,
-            Some("false" | "0" | "no") => false,
-            Some(other) => bail!("GIT_SSL_VERIFY: `{other}` should be true or false"),
-        };
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            token: needed("GITLAB_TOKEN")?.into(),
-            git_user: get("GIT_AUTH_USER")?,
-            git_token: get("GIT_AUTH_TOKEN")?.map(SecretString::from),
-            ca_file: get("GITLAB_CA_FILE")?.map(PathBuf::from),
-            verify_tls,
-            budget: parsed(lookup, "GITLAB_API_BUDGET", "a number of calls per minute")?
-                .unwrap_or(600),
-        })
     }
 }
 
@@ -228,13 +195,9 @@ fn database(lookup: Lookup<'_>) -> Result<(Option<String>, Option<SecretString>)
     );
 }
 
-/// The text is not repeated in an error: it may hold a password.
-fn broker(lookup: Lookup<'_>) -> Result<Option<SecretString>> {
-    let Some(url) = value(lookup, "ALDIS_AMQP_URL")? else { return Ok(None) };
-    if !url.starts_with("amqp://") || Url::parse(&url).is_err() {
-        bail!("ALDIS_AMQP_URL should be a URL such as amqp://user:password@host:5672");
-    }
-    Ok(Some(url.into()))
+fn broker(lookup: Lookup<'_>) -> Result<Option<Broker>> {
+    let url = value(lookup, "ALDIS_AMQP_URL")?;
+    url.map(|url| Broker::at(url.into())).transpose().context("ALDIS_AMQP_URL")
 }
 
 fn executor(lookup: Lookup<'_>) -> Result<Executor> {
@@ -247,15 +210,26 @@ fn executor(lookup: Lookup<'_>) -> Result<Executor> {
 
 /// Without a slot nothing would ever run, and nobody would be told why.
 fn slots(lookup: Lookup<'_>) -> Result<u16> {
-    let right = format!("a number from {} to {}", SLOTS.start(), SLOTS.end());
-    let slots = parsed(lookup, "ALDIS_SLOTS", &right)?.unwrap_or(2);
-    if !SLOTS.contains(&slots) {
-        bail!("ALDIS_SLOTS: `{slots}` should be {right}");
-    }
-    Ok(slots)
+    Ok(within(lookup, "ALDIS_SLOTS", SLOTS)?.unwrap_or(2))
 }
 
-fn parsed<T: std::str::FromStr>(lookup: Lookup<'_>, name: &str, right: &str) -> Result<Option<T>> {
+fn stop_timeout(lookup: Lookup<'_>) -> Result<Duration> {
+    let seconds = parsed(lookup, "ALDIS_STOP_TIMEOUT", "a number of seconds")?;
+    Ok(Duration::from_secs(seconds.unwrap_or(300)))
+}
+
+fn within<T>(lookup: Lookup<'_>, name: &str, range: RangeInclusive<T>) -> Result<Option<T>>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let right = format!("a number from {} to {}", range.start(), range.end());
+    match parsed(lookup, name, &right)? {
+        Some(number) if !range.contains(&number) => bail!("{name}: `{number}` should be {right}"),
+        number => Ok(number),
+    }
+}
+
+fn parsed<T: FromStr>(lookup: Lookup<'_>, name: &str, right: &str) -> Result<Option<T>> {
     let Some(text) = value(lookup, name)? else { return Ok(None) };
     let value = text.parse().ok().with_context(|| format!("{name}: `{text}` should be {right}"))?;
     Ok(Some(value))
@@ -297,6 +271,7 @@ mod tests {
         let settings = read(&LEAST).unwrap();
         assert_eq!(settings.gitlab.url, "https://git.example.org/gitlab");
         assert_eq!((settings.slots, settings.listen.port()), (2, 8080));
+        assert_eq!(settings.spool_limit, 1 << 30);
     }
 
     #[test]
@@ -322,6 +297,10 @@ mod tests {
             let said = wrong("ALDIS_SLOTS", slots);
             assert_eq!(said, format!("ALDIS_SLOTS: `{slots}` should be a number from 1 to 1000"));
         }
+        assert_eq!(
+            wrong("ALDIS_SPOOL_LIMIT", "1 GiB"),
+            "ALDIS_SPOOL_LIMIT: `1 GiB` should be a number from 0 to 1048576"
+        );
         assert!(
             wrong("GITLAB_WEBHOOK_SIGNING_TOKEN", "abc")
                 .starts_with("GITLAB_WEBHOOK_SIGNING_TOKEN: ")

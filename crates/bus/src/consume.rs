@@ -176,6 +176,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn helpers_wake_only_while_nobody_else_is_free() {
+        let bus = Bus::in_process();
+        let (handle, told) = stop();
+        let (urgent, usual) = (&Cell::new(0), &Cell::new(0));
+        let look = |looks: &'static str| {
+            async move |_: &Baton| {
+                let looked = if looks == "urgent" { urgent } else { usual };
+                looked.set(looked.get() + 1);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok::<_, String>(Step::Idle { next_due: None })
+            }
+        };
+        let hand = |topic, looks| consume("test", bus.listen(topic), told.clone(), look(looks));
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            assert_eq!((urgent.take(), usual.take()), (1, 1), "both look at the beginning");
+            bus.hint(Topic::Announce);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            assert_eq!((urgent.take(), usual.take()), (1, 0));
+            bus.hint(Topic::Announce);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!((urgent.take(), usual.take()), (0, 1), "it is at work: another looks");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!((urgent.take(), usual.take()), (1, 0), "and so does it, when it can");
+            bus.hint(Topic::Plan);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!((urgent.take(), usual.take()), (0, 1), "nobody helps the helpers");
+            handle.stop();
+        };
+        tokio::join!(hand(Topic::Announce, "urgent"), hand(Topic::Plan, "usual"), ends);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn without_hints_it_looks_every_few_seconds_and_failures_do_not_end_it() {
         let bus = Bus::in_process();
         let (handle, told) = stop();

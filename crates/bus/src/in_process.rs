@@ -2,13 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 
 use crate::Topic;
-use crate::rabbitmq::Far;
+use crate::rabbitmq::{Broker, Far};
 
 /// Cheap to clone; all clones ring the same bells.
 #[derive(Debug, Clone)]
@@ -24,7 +24,16 @@ enum Bell {
     /// All who listen.
     All(watch::Sender<u64>),
     /// One of those who wait, or else the next who does.
-    One(Arc<Notify>),
+    One(Arc<Shared>),
+}
+
+/// The bell of those who share a topic.
+#[derive(Debug, Default)]
+struct Shared {
+    bell: Notify,
+    /// How many wait for it.
+    waiting: AtomicUsize,
+    helpers: Option<Arc<Shared>>,
 }
 
 /// One consumer's ear. It hears every ring since it last waited, as one.
@@ -36,33 +45,68 @@ pub struct Listener {
 #[derive(Debug)]
 enum Ear {
     All(watch::Receiver<u64>),
-    One(Arc<Notify>),
+    One(Arc<Shared>),
 }
 
 /// Wakes another of the consumers who share a topic.
 #[derive(Debug, Clone)]
-pub struct Baton(Option<Arc<Notify>>);
+pub struct Baton(Option<Arc<Shared>>);
+
+impl Shared {
+    /// Wakes one who waits. If all are at work, one of the helpers as well: the work may be long.
+    fn ring(&self) {
+        self.bell.notify_one();
+        if self.waiting.load(Ordering::Relaxed) == 0
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.bell.notify_one();
+        }
+    }
+
+    async fn rung(&self) {
+        let _waits = Waits::begin(&self.waiting);
+        self.bell.notified().await;
+    }
+}
+
+/// Counted as long as it lives.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Bus {
     /// A bus of its own: nothing outside this process hears it.
     pub fn in_process() -> Self {
-        let bell = |topic: &Topic| {
-            if topic.is_shared() {
-                Bell::One(Arc::default())
-            } else {
-                Bell::All(watch::Sender::new(0))
+        let shared: Vec<Arc<Shared>> = Topic::ALL.iter().map(|_| Arc::default()).collect();
+        let bell = |topic: &Topic| match (topic.is_shared(), topic.helpers()) {
+            (false, _) => Bell::All(watch::Sender::new(0)),
+            (true, None) => Bell::One(Arc::clone(&shared[*topic as usize])),
+            (true, Some(helpers)) => {
+                let helpers = Some(Arc::clone(&shared[helpers as usize]));
+                Bell::One(Arc::new(Shared { helpers, ..Shared::default() }))
             }
         };
         Self { bells: Topic::ALL.iter().map(bell).collect(), far: None }
     }
 
-    /// A bus that other processes hear, through the broker at `url` (`amqp://user:password@host`).
+    /// A bus that other processes hear, through this broker.
     /// This one hears what they say of `heard`. The broker need not be there, now or ever.
-    pub fn through_rabbitmq(url: SecretString, heard: Vec<Topic>) -> Self {
+    pub fn through_rabbitmq(broker: Broker, heard: Vec<Topic>) -> Self {
         let near = Self::in_process();
         let bells = Arc::clone(&near.bells);
         let ring = Arc::new(move |topic: Topic| bells[topic as usize].ring());
-        Self { far: Some(Arc::new(Far::new(url, heard, ring))), ..near }
+        Self { far: Some(Arc::new(Far::new(broker, heard, ring))), ..near }
     }
 
     /// Rings: for one of those who share the topic's work, or else for everybody who listens.
@@ -87,7 +131,7 @@ impl Bell {
     fn ring(&self) {
         match self {
             Self::All(bell) => bell.send_modify(|rings| *rings = rings.wrapping_add(1)),
-            Self::One(bell) => bell.notify_one(),
+            Self::One(bell) => bell.ring(),
         }
     }
 }
@@ -98,7 +142,7 @@ impl Listener {
         // Both ends are fine: a hint, time to look anyway. The bus outlives its listeners.
         let _ = match &mut self.ear {
             Ear::All(bell) => tokio::time::timeout(limit, bell.changed()).await.map(drop),
-            Ear::One(bell) => tokio::time::timeout(limit, bell.notified()).await,
+            Ear::One(bell) => tokio::time::timeout(limit, bell.rung()).await,
         };
     }
 
@@ -108,7 +152,7 @@ impl Listener {
         match &mut self.ear {
             Ear::All(bell) => bell.mark_unchanged(),
             Ear::One(bell) => {
-                pin!(bell.notified()).enable();
+                pin!(bell.bell.notified()).enable();
             }
         }
     }
@@ -125,7 +169,7 @@ impl Baton {
     /// There is more to do than the caller took.
     pub fn pass(&self) {
         if let Some(bell) = &self.0 {
-            bell.notify_one();
+            bell.ring();
         }
     }
 }

@@ -9,6 +9,7 @@ mod rabbitmq;
 
 pub use consume::{Step, Stop, StopHandle, consume, stop};
 pub use in_process::{Baton, Bus, Listener};
+pub use rabbitmq::{Broker, BrokerError};
 
 /// What a hint is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,15 +37,20 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Whether a hint is for one of many consumers, who then looks and passes on what is more than
-    /// it takes. Every look is a write to the store.
+    /// Whether a hint is for one of many consumers, in this process or another, who then looks and
+    /// passes on what is more than it takes: every look is a write to the store. The others reach
+    /// everybody; of runs nobody else knows who has a free slot.
     fn is_shared(self) -> bool {
         !matches!(self, Self::Run | Self::Cancel | Self::Log | Self::Commit)
     }
 
-    /// Whether processes share its hints: each is for one of them. The others reach every process.
-    fn has_queue(self) -> bool {
-        self.is_shared() || self == Self::Run
+    /// The topic whose consumers step in when none of this one's is free: they do its work, too.
+    fn helpers(self) -> Option<Self> {
+        match self {
+            Self::Announce => Some(Self::Plan),
+            Self::UrgentStatuses => Some(Self::Statuses),
+            _ => None,
+        }
     }
 
     fn routing_key(self) -> &'static str {

@@ -5,6 +5,8 @@
 //! a channel that the broker has closed would leave its consumers waiting for ever. Never here: a
 //! fact, or anybody who waits for the broker.
 
+mod broker;
+mod outbox;
 mod topology;
 
 use std::convert::Infallible as Never;
@@ -18,11 +20,12 @@ use lapin::options::{
     ConfirmSelectOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use secrecy::{ExposeSecret, SecretString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::{mpsc, watch};
 
 use crate::Topic;
+pub use broker::{Broker, BrokerError};
+use outbox::Outbox;
 use topology::{EXCHANGE, Queue, declare_exchange, is_there};
 
 /// Longest wait for an answer of the broker; one in a black hole says nothing.
@@ -35,6 +38,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const WAITING: usize = 1024;
 /// Messages that the broker hands out before one is acknowledged.
 const AHEAD: u16 = 16;
+/// Each append hints of the log, and projections gather for longer than this.
+const LOG_EVERY: Duration = Duration::from_millis(50);
 /// Survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
@@ -63,11 +68,11 @@ enum Trouble {
 
 impl Far {
     /// Begins to connect. What others tell of `heard` rings here.
-    pub(crate) fn new(url: SecretString, heard: Vec<Topic>, ring: Ring) -> Self {
+    pub(crate) fn new(broker: Broker, heard: Vec<Topic>, ring: Ring) -> Self {
         let (hints, waiting) = mpsc::channel(WAITING);
         let (alive, lives) = watch::channel(());
-        tokio::spawn(publish(url.clone(), waiting));
-        tokio::spawn(consume(url, heard, ring, lives));
+        tokio::spawn(publish(broker.clone(), waiting));
+        tokio::spawn(consume(broker, heard, ring, lives));
         Self { hints, _alive: alive }
     }
 
@@ -82,9 +87,8 @@ async fn within<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, Tr
     Ok(tokio::time::timeout(PATIENCE, work).await.map_err(|_| Trouble::Silent)??)
 }
 
-async fn connect(url: &SecretString, name: &str) -> Result<(Connection, Channel), Trouble> {
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connection = within(Connection::connect(url.expose_secret(), properties)).await?;
+async fn connect(broker: &Broker, name: &str) -> Result<(Connection, Channel), Trouble> {
+    let connection = within(broker.connect(name)).await?;
     let channel = within(connection.create_channel()).await?;
     declare_exchange(&channel).await?;
     Ok((connection, channel))
@@ -104,48 +108,53 @@ impl Pauses {
     }
 }
 
-async fn publish(url: SecretString, mut waiting: mpsc::Receiver<Topic>) {
-    let (mut pauses, mut batch) = (Pauses(FIRST_PAUSE), Vec::new());
+async fn publish(broker: Broker, mut hints: mpsc::Receiver<Topic>) {
+    let (mut pauses, mut outbox) = (Pauses(FIRST_PAUSE), Outbox::default());
     loop {
         let begun = tokio::time::Instant::now();
-        match publishing(&url, &mut waiting, &mut batch).await {
+        match publishing(&broker, &mut hints, &mut outbox).await {
             Ok(()) => return,
             Err(trouble) => pauses.after("publishing to", &trouble, begun.elapsed()).await,
         }
+        outbox.interrupted();
     }
 }
 
-/// Publishes what waits, each topic once; what failed stays in `batch`. Returns when nobody can
-/// hint any more.
+/// Publishes what is hinted until nobody can hint any more.
 async fn publishing(
-    url: &SecretString,
-    waiting: &mut mpsc::Receiver<Topic>,
-    batch: &mut Vec<Topic>,
+    broker: &Broker,
+    hints: &mut mpsc::Receiver<Topic>,
+    outbox: &mut Outbox,
 ) -> Result<(), Trouble> {
-    let (connection, channel) = connect(url, "aldis publishes").await?;
+    let (connection, channel) = connect(broker, "aldis publishes").await?;
     within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-    for topic in Topic::ALL.into_iter().filter(|topic| topic.has_queue()) {
+    for topic in Topic::ALL.into_iter().filter(|topic| topic.is_shared()) {
         Queue::Shared(topic).declare(&channel).await?;
     }
+    let (mut told, mut batch, mut open) = (FuturesUnordered::new(), Vec::new(), true);
     loop {
-        while let Some(topic) = batch.last().copied() {
-            tell(&channel, topic).await?;
-            batch.pop();
+        while let Some(topic) = outbox.take() {
+            told.push(tell(&channel, topic));
         }
-        if waiting.recv_many(batch, WAITING).await == 0 {
-            // The broker notices by itself otherwise.
-            let _ = within(connection.close(200, "done".into())).await;
-            return Ok(());
+        tokio::select! {
+            Some(confirmed) = told.next() => outbox.confirmed(confirmed?),
+            hinted = hints.recv_many(&mut batch, WAITING), if open => {
+                open = hinted > 0;
+                batch.drain(..).for_each(|topic| outbox.put(topic));
+            }
+            else => break,
         }
-        batch.sort_unstable();
-        batch.dedup();
     }
+    // The broker notices by itself otherwise.
+    let _ = within(connection.close(200, "done".into())).await;
+    Ok(())
 }
 
-async fn tell(channel: &Channel, topic: Topic) -> Result<(), Trouble> {
+/// Returns the topic when it may be told again.
+async fn tell(channel: &Channel, topic: Topic) -> Result<Topic, Trouble> {
     // Whom a broadcast reaches is nobody's business; a shared topic has its queue.
     let options =
-        BasicPublishOptions { mandatory: topic.has_queue(), ..BasicPublishOptions::default() };
+        BasicPublishOptions { mandatory: topic.is_shared(), ..BasicPublishOptions::default() };
     let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
     let key = topic.routing_key();
     let told = async {
@@ -154,19 +163,22 @@ async fn tell(channel: &Channel, topic: Topic) -> Result<(), Trouble> {
             .await?
             .await
     };
-    match within(told).await? {
-        Confirmation::Ack(Some(_)) => Err(Trouble::Unroutable),
-        // Refused because the queue is full: there are hints enough.
-        _ => Ok(()),
+    // A refusal says that the queue is full: there are hints enough.
+    if let Confirmation::Ack(Some(_)) = within(told).await? {
+        return Err(Trouble::Unroutable);
     }
+    if topic == Topic::Log {
+        tokio::time::sleep(LOG_EVERY).await;
+    }
+    Ok(topic)
 }
 
-async fn consume(url: SecretString, heard: Vec<Topic>, ring: Ring, mut lives: watch::Receiver<()>) {
+async fn consume(broker: Broker, heard: Vec<Topic>, ring: Ring, mut lives: watch::Receiver<()>) {
     let mut pauses = Pauses(FIRST_PAUSE);
     loop {
         let begun = tokio::time::Instant::now();
         let trouble = tokio::select! {
-            trouble = consuming(&url, &heard, &ring) => trouble,
+            trouble = consuming(&broker, &heard, &ring) => trouble,
             // The way is closed. Dropping the connection ends it.
             _ = lives.changed() => return,
         };
@@ -179,13 +191,13 @@ async fn consume(url: SecretString, heard: Vec<Topic>, ring: Ring, mut lives: wa
 }
 
 /// Listens to all queues until the connection fails.
-async fn consuming(url: &SecretString, heard: &[Topic], ring: &Ring) -> Result<Never, Trouble> {
-    let (connection, _channel) = connect(url, "aldis listens").await?;
+async fn consuming(broker: &Broker, heard: &[Topic], ring: &Ring) -> Result<Never, Trouble> {
+    let (connection, _channel) = connect(broker, "aldis listens").await?;
     // What was told while nobody listened.
     for topic in heard {
         ring(*topic);
     }
-    let shared = heard.iter().filter(|topic| topic.has_queue()).copied().map(Queue::Shared);
+    let shared = heard.iter().filter(|topic| topic.is_shared()).copied().map(Queue::Shared);
     let queues = shared.chain([Queue::Own(heard)]);
     let mut listening: FuturesUnordered<_> =
         queues.map(|queue| listen(&connection, queue, ring)).collect();

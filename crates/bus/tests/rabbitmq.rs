@@ -4,13 +4,17 @@
 
 use std::time::Duration;
 
-use aldis_bus::{Bus, Listener, Topic};
+use aldis_bus::{Broker, Bus, Listener, Topic};
 use aldis_test_servers::RabbitMq;
 use tokio::time::{Instant, timeout};
 
+fn at(url: &str) -> Broker {
+    Broker::at(url.into()).unwrap()
+}
+
 /// A process that hears everything.
 fn process(broker: &RabbitMq) -> Bus {
-    Bus::through_rabbitmq(broker.url().into(), Topic::ALL.to_vec())
+    Bus::through_rabbitmq(at(&broker.url()), Topic::ALL.to_vec())
 }
 
 async fn broker() -> RabbitMq {
@@ -56,7 +60,7 @@ async fn until_heard(from: &Bus, topic: Topic, listener: &mut Listener) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_topic_is_heard_by_one_process_and_the_others_by_all() {
     let broker = broker().await;
-    let sender = Bus::through_rabbitmq(broker.url().into(), Vec::new());
+    let sender = Bus::through_rabbitmq(at(&broker.url()), Vec::new());
     let (one, two) = (process(&broker), process(&broker));
     let mut logs = [one.listen(Topic::Log), two.listen(Topic::Log)];
     for listener in &mut logs {
@@ -77,7 +81,7 @@ async fn a_shared_topic_is_heard_by_one_process_and_the_others_by_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hints_go_again_after_the_broker_was_killed_or_a_queue_deleted() {
     let broker = broker().await;
-    let sender = Bus::through_rabbitmq(broker.url().into(), Vec::new());
+    let sender = Bus::through_rabbitmq(at(&broker.url()), Vec::new());
     let receiver = process(&broker);
     let mut plans = receiver.listen(Topic::Plan);
     until_heard(&sender, Topic::Plan, &mut plans).await;
@@ -100,11 +104,21 @@ async fn hints_go_again_after_the_broker_was_killed_or_a_queue_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_broker_the_own_process_hears_at_once() {
-    let bus = Bus::through_rabbitmq("amqp://guest:guest@127.0.0.1:1".into(), Topic::ALL.to_vec());
+    let bus = Bus::through_rabbitmq(at("amqp://guest:guest@127.0.0.1:1"), Topic::ALL.to_vec());
     let mut plans = bus.listen(Topic::Plan);
     plans.hush();
     for _ in 0..5000 {
         bus.hint(Topic::Plan);
     }
     assert!(hears(&mut plans).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_tls_hints_are_heard_as_well() {
+    let broker = tokio::task::spawn_blocking(RabbitMq::with_tls).await.unwrap();
+    let (url, authority) = broker.tls();
+    let address = at(&format!("{url}?cacertfile={}", authority.display()));
+    let sender = Bus::through_rabbitmq(address.clone(), Vec::new());
+    let hearer = Bus::through_rabbitmq(address, Topic::ALL.to_vec());
+    until_heard(&sender, Topic::Plan, &mut hearer.listen(Topic::Plan)).await;
 }

@@ -20,6 +20,8 @@ pub struct GitAccess {
     pub gitlab: String,
     pub user: String,
     pub token: SecretString,
+    /// Whether that is all the token is for: then runners elsewhere may have it.
+    pub only_reads: bool,
     pub ca_file: Option<String>,
     pub verify_tls: bool,
 }

@@ -6,6 +6,7 @@
 mod announce;
 mod assignment;
 mod claim;
+mod http;
 
 use std::time::Duration;
 
@@ -22,11 +23,13 @@ use aldis_protocol::{
 use aldis_store::{Fence, Meta, Store, StoreError, WorkKey, transact};
 
 pub use assignment::GitAccess;
+pub use http::{Api, DEFAULT_POOL};
 
 /// Lease of a test run. A runner that is not heard of for so long is given up.
 pub const LEASE: Duration = Duration::from_secs(45);
-/// Lease of a tracked run: nobody may deploy twice, so it is given up late.
-pub const TRACKED_LEASE: Duration = Duration::from_mins(10);
+/// Lease of a tracked run: nobody may deploy twice, so it is given up late, but before people do. See
+/// `docs/adr/0014-a-deployment-is-given-up-within-two-minutes.md`.
+pub const TRACKED_LEASE: Duration = Duration::from_secs(100);
 /// How often a cancel is looked for when no hint comes.
 const CANCEL_LOOK: Duration = Duration::from_secs(10);
 
@@ -62,9 +65,37 @@ impl Dispatch {
         self.store.fold(&stream::run(run)).await
     }
 
-    /// Ends the attempt. The lease must be the last one, except for a tracked run that was given
-    /// up: its late end corrects *unknown*, and its work row is gone.
-    async fn end(&self, finish: &Finish) -> Result<Vec<Event>, Trouble> {
+    /// Takes a test run back, as if the attempt had never been: the next one may take it at once.
+    async fn take_back(&self, ticket: &Ticket) -> Result<(), Trouble> {
+        let stream = stream::run(&ticket.run);
+        let fence = Self::fence(ticket);
+        let is_over: Result<bool, Trouble> = transact!(self.store, Meta::from_source("dispatch"), unit => {
+            let run: Run = unit.fold(&stream).await?;
+            // Nobody may deploy twice: how it went is for the runner to tell.
+            if run.tracked() {
+                return Err(Rejection::Stale.into());
+            }
+            let events = decide(&run, RunCommand::Lose { epoch: ticket.epoch, counts: false })?;
+            let is_over = events.iter().any(|event| matches!(event, Event::RunFinished(_)));
+            unit.fence(fence.clone());
+            if is_over {
+                unit.finish(fence.key.clone());
+            }
+            for event in events {
+                unit.append(&stream, event);
+            }
+            Ok(is_over)
+        });
+        if !is_over? {
+            self.store.extend(&fence, Duration::ZERO).await?;
+            self.bus.hint(Topic::Run);
+        }
+        Ok(())
+    }
+
+    /// Ends the attempt. Nobody asks for the lease: until the next attempt has begun this is the
+    /// run's last one, and whoever has claimed the row meanwhile finds the run over.
+    async fn end(&self, finish: &Finish) -> Result<(), Trouble> {
         let ticket = &finish.ticket;
         let stream = stream::run(&ticket.run);
         let meta = Meta::from_source("dispatch");
@@ -78,14 +109,11 @@ impl Dispatch {
                     report: finish.report.clone(),
                 },
             )?;
-            if run.finished.is_none() {
-                unit.fence(Self::fence(ticket));
-                unit.finish(work_key(&ticket.run));
+            unit.finish(work_key(&ticket.run));
+            for event in events {
+                unit.append(&stream, event);
             }
-            for event in &events {
-                unit.append(&stream, event.clone());
-            }
-            Ok(events)
+            Ok(())
         })
     }
 }
@@ -117,7 +145,7 @@ impl From<Trouble> for DispatchError {
 
 impl Dispatcher for Dispatch {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Assignment>, DispatchError> {
-        Ok(self.next_assignment(&request.runner).await?)
+        Ok(self.next_assignment(&request).await?)
     }
 
     async fn announced(&self, after: Option<i64>) -> Announced {
@@ -126,14 +154,15 @@ impl Dispatcher for Dispatch {
 
     async fn heartbeat(&self, ticket: &Ticket) -> Result<Directive, DispatchError> {
         let run = self.run(&ticket.run).await.map_err(|e| unavailable(&e))?;
-        let ours = run.epoch == Some(ticket.epoch);
-        let kept = ours
+        let awaited = run.awaits(ticket.epoch);
+        let kept = awaited
             && self
                 .store
                 .extend(&Self::fence(ticket), lease(run.tracked()))
                 .await
                 .map_err(|e| unavailable(&e))?;
-        match (kept, &run.cancel) {
+        // Nobody else begins a tracked run, so its steps go on without the lease.
+        match (kept || (awaited && run.tracked()), &run.cancel) {
             (false, _) => Err(DispatchError::Stale),
             (true, Some(_)) => Ok(Directive::Cancel),
             (true, None) => Ok(Directive::Go),
@@ -159,10 +188,17 @@ impl Dispatcher for Dispatch {
         kept.map_err(|e| unavailable(&e))
     }
 
+    async fn hand_back(&self, ticket: &Ticket) -> Result<(), DispatchError> {
+        match self.take_back(ticket).await {
+            Ok(()) | Err(Trouble::Rejected(Rejection::Over)) => Ok(()),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
     async fn finish(&self, finish: Finish) -> Result<(), DispatchError> {
         match self.end(&finish).await {
             // `Over`: told twice, the first answer was lost on the way.
-            Ok(_) | Err(Trouble::Rejected(Rejection::Over)) => Ok(()),
+            Ok(()) | Err(Trouble::Rejected(Rejection::Over)) => Ok(()),
             Err(trouble) => Err(trouble.into()),
         }
     }

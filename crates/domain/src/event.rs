@@ -16,8 +16,8 @@ use change::{
 use delivery::{DeliveryDecided, DeliveryQuarantined, DeliveryReceived, DeliveryRefused};
 use resource::{
     CapabilityLost, DeploymentConfirmed, DeploymentIntended, DeploymentRefused,
-    EnvironmentConfirmed, LaneAdmitted, LaneEnded, LanePlanned, NoteConfirmed, NoteIntended,
-    NoteRefused, PipelinesSeen, StatusesIntended, StatusesSettled,
+    EnvironmentConfirmed, LaneAdmitted, LaneEnded, LanePlanned, NoteCompared, NoteConfirmed,
+    NoteIntended, NoteRefused, PipelinesSeen, StatusesCompared, StatusesIntended, StatusesSettled,
 };
 use run::{
     AttemptLost, AttemptStarted, CancelRequested, RunFinished, RunJoined, RunLeft, RunReleased,
@@ -106,9 +106,11 @@ events! {
     PipelinesSeen "pipelines_seen",
     StatusesIntended "statuses_intended",
     StatusesSettled "statuses_settled",
+    StatusesCompared "statuses_compared",
     CapabilityLost "capability_lost",
     NoteIntended "note_intended",
     NoteConfirmed "note_confirmed",
+    NoteCompared "note_compared",
     NoteRefused "note_refused",
     EnvironmentConfirmed "environment_confirmed",
     DeploymentIntended "deployment_intended",

@@ -12,21 +12,26 @@ pub use settle::{Listed, settle};
 pub use view::{Links, Shown, body, marker};
 
 /// Everything known of one note.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Note {
     pub id: Option<u64>,
     /// SHA-256 of the body that GitLab shows, hex.
     pub shown: Option<String>,
     /// What was intended and of which nothing more is known.
     pub in_doubt: Option<InDoubt>,
+    /// A write got no answer, and GitLab may still carry it out: what the note shows is to be
+    /// compared when it no longer can.
+    pub may_land: bool,
     /// Digest of the last body that GitLab would not take. It is not sent again; another is.
     pub refused: Option<String>,
     /// How often a person deleted it. After the second time it stays away.
     pub deleted: u32,
+    /// A creation was given up, so there may be a second note: it lands late if its writer was frozen.
+    pub given_up: bool,
 }
 
 /// A write without an outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InDoubt {
     /// `None`: the note was to be created.
     pub note: Option<u64>,
@@ -34,7 +39,7 @@ pub struct InDoubt {
 }
 
 /// The next thing to do for a note.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Next {
     /// An earlier writer left no outcome. A creation is looked for by its marker; if it is not
     /// there, it may still land, so it is repeated only after [`QUIET_SECONDS`].
@@ -43,16 +48,26 @@ pub enum Next {
     Update {
         note: u64,
     },
+    /// It shows what it should. A write without an answer may land yet: read it once more
+    /// [`QUIET_SECONDS`] after it was looked for.
+    CompareLater {
+        note: u64,
+    },
     Rest,
 }
 
-/// How long a creation of unknown outcome is searched for before it is repeated: GitLab may commit
-/// a request up to 60 s after it was sent (its rack timeout), and a writer sends up to 15 s after
-/// it wrote its intent.
-pub const QUIET_SECONDS: u64 = 75;
+/// How long a creation of unknown outcome is searched for before it is repeated: from its intent to
+/// the last moment at which it may land.
+pub const QUIET_SECONDS: u64 = SEND_WITHIN_SECONDS + CALL_SECONDS + LANDS_WITHIN_SECONDS;
 
-/// How old an intent may be when it is carried out.
-pub const SEND_WITHIN_SECONDS: u64 = 15;
+/// How old an intent may be when its call begins.
+pub const SEND_WITHIN_SECONDS: u64 = 5;
+
+/// How long a call lasts at most, and so how long after its beginning its last byte may be sent.
+pub const CALL_SECONDS: u64 = 10;
+
+/// How long after that GitLab may still do what was asked: its rack timeout.
+pub const LANDS_WITHIN_SECONDS: u64 = 60;
 
 /// Beyond this many deletions the note is not made again.
 const MUTED_AFTER: u32 = 2;
@@ -69,9 +84,15 @@ impl Fold for Note {
                 self.refused = None;
                 self.id = Some(confirmed.note);
                 self.shown = Some(confirmed.digest.clone());
+                self.may_land |= confirmed.read;
+            }
+            Event::NoteCompared(compared) => {
+                self.may_land = false;
+                self.shown = compared.digest.clone().or(self.shown.take());
             }
             Event::NoteRefused(refused) => {
                 let intended = self.in_doubt.take();
+                self.given_up |= intended.as_ref().is_some_and(|intended| intended.note.is_none());
                 if refused.gone {
                     self.id = None;
                     self.shown = None;
@@ -100,7 +121,13 @@ impl Note {
         match self.id {
             None if self.deleted >= MUTED_AFTER => Next::Rest,
             None => Next::Create,
-            Some(_) if self.shown.as_deref() == Some(wanted) => Next::Rest,
+            Some(note) if self.shown.as_deref() == Some(wanted) => {
+                if self.may_land {
+                    Next::CompareLater { note }
+                } else {
+                    Next::Rest
+                }
+            }
             Some(note) => Next::Update { note },
         }
     }

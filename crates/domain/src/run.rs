@@ -169,6 +169,16 @@ impl Run {
         self.audience.values().any(|wants| *wants)
     }
 
+    /// Whether a result of the attempt `epoch` would be the run's: it is under way, or was given up
+    /// as [`Outcome::Unknown`], of which it may still tell.
+    pub fn awaits(&self, epoch: u64) -> bool {
+        let may_tell = match &self.finished {
+            Some(finished) => finished.outcome == Outcome::Unknown,
+            None => self.running,
+        };
+        self.epoch == Some(epoch) && may_tell
+    }
+
     fn everybody(&self) -> Vec<Audience> {
         self.audience.keys().cloned().collect()
     }
@@ -291,14 +301,9 @@ fn finish(
     outcome: Outcome,
     report: Report,
 ) -> Result<Vec<Event>, Rejection> {
-    if run.epoch != Some(epoch) {
-        return Err(Rejection::Stale);
-    }
-    // A tracked run whose runner was given up may still tell how it went.
-    match &run.finished {
-        Some(finished) if finished.outcome != Outcome::Unknown => return Err(Rejection::Over),
-        None if !run.running => return Err(Rejection::Stale),
-        _ => {}
+    if !run.awaits(epoch) {
+        let is_told_again = run.epoch == Some(epoch) && run.finished.is_some();
+        return Err(if is_told_again { Rejection::Over } else { Rejection::Stale });
     }
     let mut finished = finished(run, request, outcome, run.cancel.clone());
     finished.epoch = Some(epoch);

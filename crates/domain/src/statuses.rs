@@ -11,7 +11,7 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::resource::{
-    LanePlanned, PipelineSeen, RefusalClass, StatusOutcome, StatusState, StatusWrite,
+    LanePlanned, PipelineSeen, RefusalClass, StatusOutcome, StatusShown, StatusState, StatusWrite,
 };
 use crate::event::{EndReason, Event};
 use crate::fold::Fold;
@@ -20,7 +20,7 @@ use crate::run::Run;
 
 pub use lines::{Line, lines};
 pub use plan::{Knowledge, Next, next};
-pub use settle::{Visible, settle};
+pub use settle::{Visible, compare, settle};
 
 /// The runs a commit's plans name.
 pub type Runs = BTreeMap<RunId, Run>;
@@ -33,6 +33,9 @@ pub struct Statuses {
     pub rows: BTreeMap<(u64, String), Row>,
     /// Writes that were intended and of which nothing more is known.
     pub in_doubt: Option<Vec<StatusWrite>>,
+    /// A write got no answer, and GitLab may still carry it out: what the lines show is to be
+    /// compared when it no longer can.
+    pub may_land: bool,
     /// GitLab said that the pipelines of this commit changed, or a merge request joined.
     pub pipelines_stale: bool,
     /// Lines that GitLab will not take, by lane and name, for one attempt.
@@ -109,6 +112,13 @@ impl Fold for Statuses {
                 let writes = self.in_doubt.take().unwrap_or_default();
                 for (write, outcome) in writes.into_iter().zip(&settled.outcomes) {
                     self.settled(write, outcome);
+                }
+                self.may_land |= settled.read;
+            }
+            Event::StatusesCompared(compared) => {
+                self.may_land = false;
+                for line in &compared.lines {
+                    self.compared(line);
                 }
             }
             _ => {}
@@ -209,6 +219,13 @@ impl Statuses {
         lane.home = lane.home.or(Some(pipeline));
         let row = Row { attempt: write.attempt, state, description: write.description };
         self.rows.insert((pipeline, write.name), row);
+    }
+
+    fn compared(&mut self, line: &StatusShown) {
+        let StatusShown { pipeline, name, state, description } = line.clone();
+        let shown = Row { attempt: String::new(), state, description: description.clone() };
+        let row = self.rows.entry((pipeline, name)).or_insert(shown);
+        (row.state, row.description) = (state, description);
     }
 
     /// Every run that a plan of this commit names.

@@ -1,6 +1,6 @@
 //! The environment and the deployment of a tracked run.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aldis_domain::config::Tier;
 use aldis_domain::deployment::{Deployment, Next, next};
@@ -18,7 +18,7 @@ use aldis_gitlab::{DeploymentPost, DeploymentStatus, Environment, Error};
 use aldis_store::{Claimed, Envelope, Release};
 
 use crate::failure::{Failure, failure};
-use crate::{Feedback, FeedbackError, SEND_WITHIN, age_of, fold};
+use crate::{Feedback, FeedbackError, age_of, fold, may_send, since_boot};
 
 const SEARCH_AGAIN: Duration = Duration::from_secs(5);
 const MOST_STEPS: usize = 8;
@@ -108,10 +108,10 @@ impl Feedback {
         id: Option<u64>,
         state: DeploymentState,
     ) -> Result<(), FeedbackError> {
-        let since = Instant::now();
+        let since = since_boot();
         let intended = DeploymentIntended { deployment: id, state, epoch: target.claimed.epoch };
         self.tell(target.claimed, &target.stream, intended).await?;
-        if since.elapsed() > SEND_WITHIN {
+        if !may_send(since) {
             return Err(FeedbackError::HeldUp);
         }
         let deployments = self.gitlab.project(target.request.project.id).deployments();

@@ -15,12 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aldis_bus::{Baton, Step};
 use aldis_domain::event::Event;
 use aldis_domain::fold::Fold;
+use aldis_domain::note::{CALL_SECONDS, SEND_WITHIN_SECONDS};
 use aldis_domain::statuses::Runs;
 use aldis_domain::stream;
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_gitlab::GitLab;
 use aldis_store::{Claimed, Due, Envelope, Meta, Release, Store, StoreError, transact};
 use futures_util::future::join_all;
+use rustix::time::{ClockId, clock_gettime};
 
 pub use failure::FeedbackError;
 
@@ -30,7 +32,9 @@ const LEASE: Duration = Duration::from_secs(45);
 /// the store's work.
 const URGENT_AT_ONCE: usize = 16;
 /// A write is sent only within this time after its intent was written down.
-const SEND_WITHIN: Duration = Duration::from_secs(aldis_domain::note::SEND_WITHIN_SECONDS);
+const SEND_WITHIN: Duration = Duration::from_secs(SEND_WITHIN_SECONDS);
+// Else what was sent last could land after the quiet period.
+const _: () = assert!(aldis_gitlab::CALL_TIMEOUT.as_secs() <= CALL_SECONDS);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -152,6 +156,17 @@ fn fold<S: Fold>(envelopes: &[Envelope]) -> S {
         }
     }
     state
+}
+
+/// Time since boot. It goes on while the machine sleeps, as an intent's age must.
+fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Whether what was intended at `since`, by [`since_boot`], may still be sent.
+fn may_send(since: Duration) -> bool {
+    since_boot().saturating_sub(since) <= SEND_WITHIN
 }
 
 /// Age of the newest event that `wanted` picks, by the clock of this machine.

@@ -1,10 +1,10 @@
 //! The sticky note of a merge request: made once, then edited in place.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aldis_domain::change::Change;
 use aldis_domain::event::Event;
-use aldis_domain::event::resource::{NoteConfirmed, NoteIntended, NoteRefused};
+use aldis_domain::event::resource::{NoteCompared, NoteConfirmed, NoteIntended, NoteRefused};
 use aldis_domain::id::ChangeKey;
 use aldis_domain::note::{self, InDoubt, Links, Listed, Next, Note, Shown};
 use aldis_domain::statuses::Statuses;
@@ -13,10 +13,12 @@ use aldis_gitlab::{Error, Notes};
 use aldis_store::{Claimed, Envelope, Release, sha256_hex};
 
 use crate::failure::{Failure, failure};
-use crate::{Feedback, FeedbackError, SEND_WITHIN, age_of, fold};
+use crate::{Feedback, FeedbackError, age_of, fold, may_send, since_boot};
 
 /// How often a note is searched for whose creation got no answer.
 const SEARCH_AGAIN: Duration = Duration::from_secs(5);
+/// After so long nothing that was sent can land any more.
+const QUIET: Duration = Duration::from_secs(note::QUIET_SECONDS);
 const MOST_STEPS: usize = 6;
 
 /// The note a work item is about, and the lease on it.
@@ -53,6 +55,17 @@ impl Feedback {
                 }
                 (Next::Update { note }, Some(body), Some(digest)) => {
                     self.update_note(&sticky, note, &body, digest).await?;
+                    if shown.given_up {
+                        self.heal(&sticky).await?;
+                    }
+                }
+                (Next::CompareLater { note }, _, _) => {
+                    let read = |e: &Event| matches!(e, Event::NoteConfirmed(c) if c.read);
+                    let left = QUIET.saturating_sub(age_of(&envelopes, read).unwrap_or(QUIET));
+                    if !left.is_zero() {
+                        return Ok(Release::Later(left));
+                    }
+                    self.compare_note(&sticky, note).await?;
                 }
                 _ => return Ok(Release::Done),
             }
@@ -85,15 +98,16 @@ impl Feedback {
         digest: String,
     ) -> Result<(), FeedbackError> {
         let since = self.intend_note(sticky, None, &digest).await?;
-        if since.elapsed() > SEND_WITHIN {
+        if !may_send(since) {
             return Err(FeedbackError::HeldUp);
         }
         match sticky.notes.create(body).await {
             Ok(made) => {
-                self.tell(sticky.claimed, &sticky.stream, NoteConfirmed { note: made.id, digest })
-                    .await?;
+                let confirmed = NoteConfirmed { note: made.id, digest, read: false };
+                let told = self.tell(sticky.claimed, &sticky.stream, confirmed).await;
+                // Whoever took over meanwhile may have made one, and nobody else knows of this one.
                 self.heal(sticky).await?;
-                Ok(())
+                Ok(told?)
             }
             Err(error) => self.note_failed(sticky, error).await,
         }
@@ -107,12 +121,16 @@ impl Feedback {
         digest: String,
     ) -> Result<(), FeedbackError> {
         let since = self.intend_note(sticky, Some(id), &digest).await?;
-        if since.elapsed() > SEND_WITHIN {
+        if !may_send(since) {
             return Err(FeedbackError::HeldUp);
         }
         match sticky.notes.update(id, body).await {
             Ok(_) => Ok(self
-                .tell(sticky.claimed, &sticky.stream, NoteConfirmed { note: id, digest })
+                .tell(
+                    sticky.claimed,
+                    &sticky.stream,
+                    NoteConfirmed { note: id, digest, read: false },
+                )
                 .await?),
             // The note may be gone, or the merge request be hidden for a while. If the first were
             // believed wrongly there would be two; so it stays in doubt until the list tells.
@@ -126,8 +144,8 @@ impl Feedback {
         sticky: &Sticky<'_>,
         note: Option<u64>,
         digest: &str,
-    ) -> Result<Instant, FeedbackError> {
-        let since = Instant::now();
+    ) -> Result<Duration, FeedbackError> {
+        let since = since_boot();
         let intended =
             NoteIntended { note, digest: digest.to_owned(), epoch: sticky.claimed.epoch };
         self.tell(sticky.claimed, &sticky.stream, intended).await?;
@@ -154,9 +172,10 @@ impl Feedback {
         envelopes: &[Envelope],
         in_doubt: &InDoubt,
     ) -> Result<bool, FeedbackError> {
-        let listed = self.own_notes(sticky).await?;
+        // Before the list is read: what lands while it is on its way is not on it.
         let intended = age_of(envelopes, |e| matches!(e, Event::NoteIntended(_)));
         let age = intended.map_or(u64::MAX, |age| age.as_secs());
+        let listed = self.own_notes(sticky).await?;
         let Some(outcome) = note::settle(in_doubt, listed.as_deref(), age) else {
             return Ok(false);
         };
@@ -165,13 +184,23 @@ impl Feedback {
         Ok(true)
     }
 
+    /// Writes down what the note shows, and leaves no second one.
+    async fn compare_note(&self, sticky: &Sticky<'_>, note: u64) -> Result<(), FeedbackError> {
+        let listed = self.own_notes(sticky).await?.unwrap_or_default();
+        let found = listed.into_iter().find(|listed| listed.note == note);
+        let compared = NoteCompared { digest: found.map(|found| found.digest) };
+        self.tell(sticky.claimed, &sticky.stream, compared).await?;
+        self.heal(sticky).await
+    }
+
     /// Leaves one note of ours, the oldest, which is the one to be written to from now on.
     async fn heal(&self, sticky: &Sticky<'_>) -> Result<(), FeedbackError> {
         let mut listed = self.own_notes(sticky).await?.unwrap_or_default().into_iter();
         let Some(oldest) = listed.next() else { return Ok(()) };
         let shown: Note = self.store.fold(&sticky.stream).await?;
         if shown.id.is_some_and(|id| id != oldest.note) {
-            let confirmed = NoteConfirmed { note: oldest.note, digest: oldest.digest };
+            let Listed { note, digest } = oldest;
+            let confirmed = NoteConfirmed { note, digest, read: false };
             self.tell(sticky.claimed, &sticky.stream, confirmed).await?;
         }
         for Listed { note, .. } in listed {

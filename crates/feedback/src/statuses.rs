@@ -1,7 +1,7 @@
 //! The statuses of one commit: one writer at a time, in the order that the barrier asks for.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aldis_domain::event::Event;
 use aldis_domain::event::resource::{
@@ -10,13 +10,13 @@ use aldis_domain::event::resource::{
 };
 use aldis_domain::fold::Fold as _;
 use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
-use aldis_domain::statuses::{Knowledge, Next, Statuses, Visible, next, settle};
+use aldis_domain::statuses::{Knowledge, Next, Statuses, Visible, compare, next, settle};
 use aldis_domain::stream;
 use aldis_gitlab::{Error, PipelineQuery, StatusPost, StatusQuery};
 use aldis_store::{Claimed, Envelope, Release};
 
 use crate::failure::{Failure, failure};
-use crate::{Feedback, FeedbackError, SEND_WITHIN, age, fold};
+use crate::{Feedback, FeedbackError, age, age_of, fold, may_send, since_boot};
 
 /// Steps after which somebody else gets a turn.
 const MOST_STEPS: usize = 12;
@@ -40,7 +40,9 @@ impl Feedback {
             let mut statuses: Statuses = fold(&envelopes);
             let runs = self.load_runs(statuses.runs()).await?;
             let first_status_age = first_status_age(&envelopes);
-            let mut knowledge = Knowledge { first_status_age, ..Knowledge::default() };
+            let read = |event: &Event| matches!(event, Event::StatusesSettled(s) if s.read);
+            let doubt_age = age_of(&envelopes, read).map(|age| age.as_secs());
+            let mut knowledge = Knowledge { first_status_age, doubt_age, ..Knowledge::default() };
             let mut step = next(&statuses, &runs, knowledge);
             // Told together with what follows from it.
             let mut seen = None;
@@ -60,6 +62,11 @@ impl Feedback {
                     }
                 }
                 Next::Resolve => self.resolve(&commit, &statuses).await?,
+                Next::Compare => {
+                    let compared = compare(&statuses, &self.visible(&commit).await?);
+                    let events = seen.into_iter().chain([compared.into()]);
+                    self.tell_all(claimed, &commit.stream, events).await?;
+                }
                 Next::ReadPipelines => self.tell_all(claimed, &commit.stream, seen).await?,
                 Next::Rest { look_again } => {
                     self.tell_all(claimed, &commit.stream, seen).await?;
@@ -78,7 +85,7 @@ impl Feedback {
         seen: Option<Event>,
         writes: Vec<StatusWrite>,
     ) -> Result<(), FeedbackError> {
-        let intended_at = Instant::now();
+        let intended_at = since_boot();
         let intended = StatusesIntended { writes: writes.clone(), epoch: commit.claimed.epoch };
         let (told, capabilities) = tokio::join!(
             self.tell_all(
@@ -93,7 +100,7 @@ impl Feedback {
         let mut outcomes: Vec<StatusOutcome> = Vec::with_capacity(writes.len());
         let mut put_off = None;
         for write in &writes {
-            if intended_at.elapsed() > SEND_WITHIN {
+            if !may_send(intended_at) {
                 put_off = Some(FeedbackError::HeldUp);
             }
             if put_off.is_some() {
@@ -113,7 +120,7 @@ impl Feedback {
                 }
                 // What GitLab shows tells of this write and of those before it.
                 Err(Failure::InDoubt(error)) => return Err(error.into()),
-                Err(Failure::Differs(_)) => outcomes.push(self.compare(commit, write).await?),
+                Err(Failure::Differs(_)) => outcomes.push(self.after_refusal(commit, write).await?),
                 Err(Failure::Refused(class, message)) => {
                     if class == RefusalClass::Forbidden {
                         self.forbid(commit.project, &write.lane, &message).await?;
@@ -124,7 +131,8 @@ impl Feedback {
             }
         }
         let tell = listeners(statuses, &writes, &outcomes);
-        self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes, tell }).await?;
+        self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes, tell, read: false })
+            .await?;
         put_off.map_or(Ok(()), Err)
     }
 
@@ -178,11 +186,12 @@ impl Feedback {
         let settled = StatusesSettled {
             outcomes: settle(writes, &visible, &statuses.rows),
             tell: Vec::new(),
+            read: true,
         };
         Ok(self.tell(commit.claimed, &commit.stream, settled).await?)
     }
 
-    async fn compare(
+    async fn after_refusal(
         &self,
         commit: &Commit<'_>,
         write: &StatusWrite,

@@ -110,6 +110,9 @@ async fn serve(
     };
     let server = HttpServer::new(factory)
         .workers(2)
+        // As long as GitLab's nginx: a client that reuses a connection while it is closed does not
+        // know whether its request was heard.
+        .keep_alive(Duration::from_secs(65))
         // Git's answers are streamed in small pieces; each would wait for the last one's receipt.
         .tcp_nodelay(true)
         .disable_signals()

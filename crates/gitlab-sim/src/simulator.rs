@@ -207,6 +207,11 @@ impl Simulator {
         self.lock().deliveries.values().cloned().collect()
     }
 
+    /// How many deliveries there are.
+    pub fn deliveries_fired(&self) -> u64 {
+        self.lock().deliveries.len() as u64
+    }
+
     /// Those that are kept back, oldest first.
     pub fn held_deliveries(&self) -> Vec<Delivery> {
         self.lock().held().cloned().collect()

@@ -25,7 +25,11 @@ use crate::project::access::ProjectInfo;
 use crate::tolerant::{non_empty, or_default, parsed};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was idle for longer is not used again. GitLab's nginx closes it after 65 s, and
+/// whether a request that meets the end was heard is unknown.
+const IDLE: Duration = Duration::from_secs(50);
+/// How long a call may take, from connecting to the last byte of its answer.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUESTS_PER_MINUTE: u32 = 600;
 
 /// One finished call, for the audit table. Holds no secret and no body.
@@ -132,6 +136,7 @@ impl Builder {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE)
             .timeout(self.timeout);
         if api.scheme() == "http" {
             // No TLS is spoken, so a machine without root certificates is fine.

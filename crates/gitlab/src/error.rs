@@ -91,7 +91,8 @@ pub enum Error {
     /// `None` and nothing was sent). Put the work off.
     #[error("too many requests; wait: {context}")]
     RateLimited { context: Box<Context>, retry_after: Option<Duration> },
-    /// 5xx from GitLab or a proxy before it. A write may have had its effect.
+    /// 5xx from GitLab, or what only a proxy before it says, such as 408. A write may have had its
+    /// effect.
     #[error("GitLab has a problem; try again: {context}")]
     Server { context: Box<Context>, status: u16 },
 }
@@ -170,7 +171,6 @@ impl Error {
             409 | 423 => Self::Conflict(context),
             413 => Self::TooLong(context),
             429 => Self::RateLimited { context, retry_after: wait },
-            500.. => Self::Server { context, status },
             400 | 422 if message.contains("cannot transition") => Self::CannotTransition(context),
             400 | 422 if message.contains("too long") => Self::TooLong(context),
             400 | 422
@@ -179,7 +179,12 @@ impl Error {
             {
                 Self::Limit(context)
             }
-            _ => Self::Invalid { context, field: said.field },
+            400 | 405 | 406 | 410 | 411 | 414 | 415 | 422 => {
+                Self::Invalid { context, field: said.field }
+            }
+            // Nothing that GitLab says of a call: a redirect or 408 (the request did not come whole
+            // in time) is a proxy's word, and says nothing of the values.
+            _ => Self::Server { context, status },
         }
     }
 }

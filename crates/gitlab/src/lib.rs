@@ -11,7 +11,9 @@ mod limit;
 mod project;
 mod tolerant;
 
-pub use client::{BuildError, Builder, CallRecord, GitLab, Observer, Token, User, Version};
+pub use client::{
+    BuildError, Builder, CALL_TIMEOUT, CallRecord, GitLab, Observer, Token, User, Version,
+};
 pub use error::{Context, Error};
 pub use project::Project;
 pub use project::access::{Member, ProjectInfo};

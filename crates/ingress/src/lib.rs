@@ -1,13 +1,17 @@
 //! The webhook endpoint: limits, verification, durable append, answer.
 //!
 //! GitLab does not send twice, and disables hooks that fail: so everything authentic is on disk
-//! before its 2xx, whether it is understood or not. Never here: a call to GitLab, a decision what
-//! to run.
+//! before its 2xx, whether it is understood or not; in the spool, if the store does not take it. Never
+//! here: a call to GitLab, a decision what to run.
 
 mod body;
+mod delivery;
+mod drain;
+mod keep;
 mod receive;
 mod refused;
 mod signed;
+mod spool;
 mod translate;
 
 use std::sync::Arc;
@@ -15,11 +19,13 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use aldis_gitlab::hook::Secrets;
 use aldis_store::Store;
+use tokio::sync::RwLock;
 
 pub use body::BODY_LIMIT;
 use receive::Received;
 use refused::Refusals;
 use signed::SignedProjects;
+pub use spool::{Level, Spool, SpoolError};
 
 /// Where GitLab posts to; the second is an alias of the first.
 pub const PATHS: [&str; 2] = ["/api/webhooks/gitlab", "/api/v1/webhooks/gitlab"];
@@ -41,13 +47,23 @@ struct Inner {
     instance: u32,
     refusals: Refusals,
     signed: SignedProjects,
+    spool: Spool,
+    /// Held for reading by all who try the store first.
+    direct: RwLock<()>,
 }
 
 impl Ingress {
-    /// `secrets`: those of `instance`, current and previous.
-    pub fn new(store: Store, secrets: Secrets, instance: u32) -> Self {
-        let (refusals, signed) = (Refusals::default(), SignedProjects::default());
-        Self { inner: Arc::new(Inner { store, secrets, instance, refusals, signed }) }
+    /// `secrets`: those of `instance`, current and previous. What goes to the spool stays there
+    /// until [`Ingress::drain`] runs.
+    pub fn new(store: Store, spool: Spool, secrets: Secrets, instance: u32) -> Self {
+        let (refusals, signed, direct) = Default::default();
+        let inner = Inner { store, secrets, instance, refusals, signed, spool, direct };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// How its spool stands.
+    pub fn spool_level(&self) -> Level {
+        self.inner.spool.level()
     }
 
     /// Mounts the endpoint. Methods other than POST are answered 405.
@@ -66,6 +82,7 @@ impl Ingress {
         match self.receive(request, &mut payload).await {
             Received::Stored(delivery) => told(HttpResponse::Ok(), "stored", &delivery),
             Received::Seen(delivery) => told(HttpResponse::Ok(), "seen", &delivery),
+            Received::Spooled(delivery) => told(HttpResponse::Accepted(), "spooled", &delivery),
             Received::Refused(refusal) => refused::answer(refusal, payload),
             Received::Aborted => HttpResponse::BadRequest().body("the body did not come whole\n"),
             Received::Unavailable => HttpResponse::ServiceUnavailable()

@@ -13,6 +13,8 @@ use aldis_store::{Append, Expected, Meta, NewEvent, Store};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use crate::keep::PATIENCE;
+
 /// One record per hook, reason and source in this time; the others are counted into the next.
 const RECORD_EVERY: Duration = Duration::from_secs(10);
 /// Sources that are told apart; beyond that they count as one.
@@ -66,8 +68,10 @@ impl Refusals {
         let name = aldis_domain::stream::delivery("refused", &new.id.to_string());
         let append =
             Append::new(Meta::from_source("ingress")).write(&name, Expected::NoStream, vec![new]);
-        if let Err(error) = store.append(append).await {
-            tracing::error!(%error, "a refused delivery could not be recorded");
+        match tokio::time::timeout(PATIENCE, store.append(append)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a refused delivery could not be recorded"),
+            Err(_) => tracing::error!("a refused delivery could not be recorded within 5 s"),
         }
     }
 }

@@ -40,7 +40,8 @@ impl SignedProjects {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(project, signed);
     }
 
-    fn known(&self, project: ProjectKey) -> Option<bool> {
+    /// Without the store. `None`: it was not asked yet.
+    pub(crate) fn known(&self, project: ProjectKey) -> Option<bool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&project).copied()
     }
 }

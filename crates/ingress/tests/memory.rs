@@ -4,7 +4,7 @@
 
 use actix_web::{App, HttpServer};
 use aldis_gitlab::hook::Secrets;
-use aldis_ingress::{BODY_LIMIT, Ingress};
+use aldis_ingress::{BODY_LIMIT, Ingress, Spool};
 use aldis_store::{Settings, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -53,7 +53,8 @@ async fn a_body_is_held_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
     let secrets = Secrets { tokens: vec!["swordfish".into()], signing: Vec::new() };
-    let ingress = Ingress::new(store.clone(), secrets, 1);
+    let spool = Spool::open(dir.path().join("spool"), 1 << 30).unwrap();
+    let ingress = Ingress::new(store.clone(), spool, secrets, 1);
     let server = HttpServer::new(move || {
         let ingress = ingress.clone();
         App::new().configure(move |config| ingress.configure(config))

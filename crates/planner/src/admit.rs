@@ -10,7 +10,7 @@ use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
 use aldis_domain::touch::NORMAL;
 use aldis_domain::trigger::{MergeRequestAction, Trigger};
-use aldis_store::{Meta, WorkKey, WorkTouch, transact};
+use aldis_store::{Claimed, Meta, Unit, WorkTouch, transact};
 
 use crate::glance::{Glance, events};
 use crate::plan::DEFAULT_STATUS;
@@ -76,16 +76,15 @@ impl Planner {
         })
     }
 
-    /// Lets the aggregate status be posted at once, if the project is known to have a config, and
-    /// makes the delivery `item` due to be planned.
+    /// Lets the aggregate status be posted at once, if the project is known to have a config. The
+    /// claimed delivery becomes a new item, which is due to be planned: its lease ends with that.
     pub(crate) async fn admit(
         &self,
         trigger: &Trigger,
-        item: &WorkKey,
+        claimed: &Claimed,
         meta: Meta,
         glance: &Glance,
     ) -> Result<(), PlanError> {
-        let to_plan = || WorkTouch { reset: true, ..WorkTouch::now(item.clone(), NORMAL) };
         let promise = match announced(trigger) {
             Some(announced) => {
                 self.promised(&announced, glance).await?.map(|name| (announced, name))
@@ -94,14 +93,14 @@ impl Planner {
         };
         let Some((announced, aggregate)) = promise else {
             return transact!(self.store, meta, unit => {
-                unit.touch(to_plan());
+                to_plan(unit, claimed);
                 Ok(())
             });
         };
         let name = stream::statuses(announced.project, &announced.sha);
         let mut is_new = glance.is_new(&name);
         let admitted = transact!(self.store, meta, unit => {
-            unit.touch(to_plan());
+            to_plan(unit, claimed);
             // If somebody was faster, this is done again, with what they wrote.
             if std::mem::take(&mut is_new) {
                 unit.expect_new(&name);
@@ -131,4 +130,10 @@ impl Planner {
         }
         Ok(())
     }
+}
+
+fn to_plan(unit: &mut Unit, claimed: &Claimed) {
+    unit.fence(claimed.fence());
+    unit.finish(claimed.key.clone());
+    unit.touch(WorkTouch::now(claimed.key.clone(), NORMAL));
 }

@@ -17,7 +17,7 @@ use aldis_domain::trigger::{
     MergeRequestAction, MergeRequestTrigger, PipelineTrigger, Push, Trigger,
 };
 use aldis_gitlab::{MergeRequestQuery, MergeRequestState};
-use aldis_store::{Claimed, Envelope, Meta, StoreError, transact};
+use aldis_store::{Claimed, Envelope, Meta, Release, StoreError, transact};
 
 use crate::admit::announced;
 use crate::glance::{Glance, events};
@@ -61,15 +61,17 @@ pub(crate) fn undecided(envelopes: &[Envelope]) -> Option<(DeliveryReceived, Met
 
 impl Planner {
     /// Announces the commit, and puts the delivery behind those that are not announced yet.
+    /// Returns how its lease is to end, unless that has happened.
     pub(crate) async fn announce_delivery(
         &self,
         claimed: &Claimed,
         glance: &Glance,
-    ) -> Result<(), PlanError> {
+    ) -> Result<Option<Release>, PlanError> {
         let name = stream::planned(&claimed.key.key);
         let envelopes = glance.load(&self.store, name).await?;
-        let Some((received, meta)) = undecided(&envelopes) else { return Ok(()) };
-        self.admit(&received.trigger, &claimed.key, meta, glance).await
+        let Some((received, meta)) = undecided(&envelopes) else { return Ok(Some(Release::Done)) };
+        self.admit(&received.trigger, claimed, meta, glance).await?;
+        Ok(None)
     }
 
     pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {

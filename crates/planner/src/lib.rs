@@ -96,29 +96,39 @@ impl Planner {
     async fn take(&self, claimed: &Claimed, glance: &Glance) -> Result<Duration, StoreError> {
         let mut closed = Duration::ZERO;
         let release = match self.handle(claimed, glance).await {
-            Ok(()) => Release::Done,
-            Err(PlanError::NotReady(pause)) => Release::Failed(pause),
+            Ok(release) => release,
+            // Somebody else has the item.
+            Err(PlanError::Store(StoreError::FencedOff)) => None,
+            Err(PlanError::NotReady(pause)) => Some(Release::Failed(pause)),
             Err(error) => {
                 closed = error.retry_after().unwrap_or_default().min(MOST_CLOSED);
-                put_off(claimed, error)?
+                Some(put_off(claimed, error)?)
             }
         };
-        self.store.release(claimed, release).await?;
+        if let Some(release) = release {
+            self.store.release(claimed, release).await?;
+        }
         Ok(closed)
     }
 
     /// Does what is next for the work item: announces a delivery, or plans one that is announced, or
-    /// looks at a change whose runs moved on.
-    async fn handle(&self, claimed: &Claimed, glance: &Glance) -> Result<(), PlanError> {
+    /// looks at a change whose runs moved on. Returns how its lease is to end, unless that has
+    /// happened.
+    async fn handle(
+        &self,
+        claimed: &Claimed,
+        glance: &Glance,
+    ) -> Result<Option<Release>, PlanError> {
         let key = claimed.key.key.as_str();
         if let Some(change) = key.strip_prefix("change-").and_then(|c| c.parse().ok()) {
             let meta = Meta::from_source("planner");
-            return self.decide_by(&meta, |ledger| planning::look_at_needs(ledger, &change)).await;
+            self.decide_by(&meta, |ledger| planning::look_at_needs(ledger, &change)).await?;
+        } else if claimed.class == URGENT {
+            return self.announce_delivery(claimed, glance).await;
+        } else {
+            self.plan_delivery(claimed).await?;
         }
-        match claimed.class {
-            URGENT => self.announce_delivery(claimed, glance).await,
-            _ => self.plan_delivery(claimed).await,
-        }
+        Ok(Some(Release::Done))
     }
 }
 
@@ -126,7 +136,6 @@ fn put_off(claimed: &Claimed, error: PlanError) -> Result<Release, StoreError> {
     let pause = FIRST_PAUSE.saturating_mul(1 << claimed.attempts.min(10)).min(LONGEST_PAUSE);
     let pause = error.retry_after().unwrap_or(Duration::ZERO).max(pause);
     match error {
-        PlanError::Store(StoreError::FencedOff) => Ok(Release::Done),
         PlanError::Store(error) if !error.is_retryable() => Err(error),
         error => {
             let (item, seconds) = (&claimed.key.key, pause.as_secs_f32());

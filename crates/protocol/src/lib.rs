@@ -1,7 +1,10 @@
 //! What a runner and the run queue say to each other: one trait, its messages, no IO.
 //!
 //! Every message of a runner after the claim carries (run, epoch). A stale epoch is refused with
-//! [`DispatchError::Stale`]: the runner then ends the job and forgets it.
+//! [`DispatchError::Stale`]: the runner then ends the job and forgets it. [`wire`] says how the
+//! messages travel between machines.
+
+pub mod wire;
 
 use std::fmt;
 use std::future::Future;
@@ -11,10 +14,12 @@ use aldis_domain::config::Stack;
 use aldis_domain::id::{ProjectKey, RunId, Sha};
 use aldis_domain::report::{Outcome, Report};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 /// The run queue as a runner sees it. Adapters: in process, and over HTTP.
 pub trait Dispatcher: Clone + Send + Sync + 'static {
-    /// Takes the next due run, if there is one.
+    /// Takes the next due run, if there is one. Asked again with the same request, because the
+    /// answer did not arrive, it hands out the same attempt.
     fn claim(
         &self,
         request: ClaimRequest,
@@ -37,15 +42,23 @@ pub trait Dispatcher: Clone + Send + Sync + 'static {
     /// Hands over output. `seq` makes a repeated chunk harmless.
     fn log(&self, chunk: LogChunk) -> impl Future<Output = Result<(), DispatchError>> + Send;
 
+    /// Gives the run back unfinished: another runner may take it at once, and the attempt does not
+    /// count. Not for tracked runs.
+    fn hand_back(&self, ticket: &Ticket) -> impl Future<Output = Result<(), DispatchError>> + Send;
+
     /// Ends the attempt. The first answer counts; repeating it with the same epoch is harmless.
     fn finish(&self, finish: Finish) -> impl Future<Output = Result<(), DispatchError>> + Send;
 }
 
 /// What a free slot asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ClaimRequest {
     /// Name of the runner and slot, shown on the run page.
     pub runner: String,
+    /// Names this wish of this slot: a new one after each answer.
+    pub id: String,
+    /// Whether the same was asked before and no answer came.
+    pub again: bool,
 }
 
 /// Commits to fetch ahead.
@@ -67,7 +80,7 @@ pub struct Commit {
 }
 
 /// The right to work on a run: what every later message carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     pub run: RunId,
     /// Fencing number of the lease.
@@ -75,11 +88,12 @@ pub struct Ticket {
 }
 
 /// A run to execute.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Assignment {
     pub ticket: Ticket,
     pub attempt: u32,
     /// Until the next heartbeat must have been heard.
+    #[serde(with = "wire::millis")]
     pub lease: Duration,
     /// A tracked run is not killed for a lost lease.
     pub tracked: bool,
@@ -98,11 +112,12 @@ pub struct Assignment {
 }
 
 /// Where the commit comes from. Never shown, never put in a URL, an argument or a file.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Source {
     /// Built from the instance's base URL and the project's path; without user or password.
     pub url: String,
     pub user: String,
+    #[serde(with = "wire::secret")]
     pub token: SecretString,
     /// PEM file that git must trust besides the system's store.
     pub ca_file: Option<String>,
@@ -117,7 +132,8 @@ impl fmt::Debug for Source {
 }
 
 /// The answer to a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Directive {
     Go,
     /// End the steps, then finish with [`Outcome::Canceled`].
@@ -141,7 +157,7 @@ impl LogChunk {
 }
 
 /// The end of an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finish {
     pub ticket: Ticket,
     pub outcome: Outcome,

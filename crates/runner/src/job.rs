@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aldis_domain::config::{Executor as Wish, Network};
 use aldis_domain::report::{Outcome, Report};
-use aldis_protocol::{Assignment, DispatchError, Dispatcher, Finish, LogChunk};
+use aldis_protocol::{Assignment, DispatchError, Dispatcher, Finish, LogChunk, Ticket};
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
 
@@ -16,6 +16,7 @@ use crate::executor::{Executor, OBJECTS, Shell};
 use crate::lease::{Interrupt, Lease};
 use crate::output::{Log, Patterns};
 use crate::reports;
+use crate::room;
 use crate::slot::{Slot, Stop};
 use crate::steps::{self, Stepped};
 use crate::workspace::{Mirror, RunDir, Wanted, WorkspaceError};
@@ -26,9 +27,13 @@ const LOG_PATIENCE: Duration = Duration::from_secs(30);
 const FINISH_PATIENCE: Duration = Duration::from_mins(10);
 const TRACKED_PATIENCE: Duration = Duration::from_hours(24);
 
+/// How long a run is offered back to a queue that does not answer: the lease ends soon after.
+const HAND_BACK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The result of an attempt, or why there is none to be told.
 enum Verdict {
     Done(Outcome, Box<Report>),
+    HandBack,
     Forget,
 }
 
@@ -74,31 +79,49 @@ async fn report<D: Dispatcher>(
     log: Log,
 ) {
     let ticket = assignment.ticket.clone();
-    let Verdict::Done(outcome, mut report) = verdict else {
-        log.close(Duration::ZERO).await;
-        tracing::info!(run = %ticket.run, epoch = ticket.epoch, "the run is no longer ours");
-        return;
+    let (outcome, mut report) = match verdict {
+        Verdict::Done(outcome, report) => (outcome, report),
+        Verdict::HandBack => {
+            log.close(Duration::ZERO).await;
+            tracing::info!(run = %ticket.run, epoch = ticket.epoch, "run handed back");
+            let word = LastWord::HandBack(ticket);
+            // Untold, it is lost when its lease ends.
+            let _ = tokio::time::timeout(HAND_BACK_PATIENCE, tell(dispatcher, &word)).await;
+            return;
+        }
+        Verdict::Forget => {
+            log.close(Duration::ZERO).await;
+            tracing::info!(run = %ticket.run, epoch = ticket.epoch, "the run is no longer ours");
+            return;
+        }
     };
     let closed = log.close(LOG_PATIENCE).await;
     report.tail = closed.tail;
     report.remarks.extend(closed.remark);
     tracing::info!(run = %ticket.run, epoch = ticket.epoch, ?outcome, "run finished");
     let patience = if assignment.tracked { TRACKED_PATIENCE } else { FINISH_PATIENCE };
-    let finish = Finish { ticket, outcome, report: *report };
-    if tokio::time::timeout(patience, tell(dispatcher, finish)).await.is_err() {
+    let word = LastWord::Finish(Box::new(Finish { ticket, outcome, report: *report }));
+    if tokio::time::timeout(patience, tell(dispatcher, &word)).await.is_err() {
         tracing::error!("the result of a run could not be handed over");
     }
 }
 
-async fn tell<D: Dispatcher>(dispatcher: &D, finish: Finish) {
+/// The last word on an attempt.
+enum LastWord {
+    Finish(Box<Finish>),
+    HandBack(Ticket),
+}
+
+/// Says it until the queue has taken it, or disowned the attempt.
+async fn tell<D: Dispatcher>(dispatcher: &D, word: &LastWord) {
     let mut pause = Duration::from_millis(200);
     loop {
-        match dispatcher.finish(finish.clone()).await {
-            Ok(()) | Err(DispatchError::Stale) => return,
-            Err(DispatchError::Unavailable(why)) => {
-                tracing::warn!(run = %finish.ticket.run, why, "cannot finish yet");
-            }
-        }
+        let told = match word {
+            LastWord::Finish(finish) => dispatcher.finish(finish.as_ref().clone()).await,
+            LastWord::HandBack(ticket) => dispatcher.hand_back(ticket).await,
+        };
+        let Err(DispatchError::Unavailable(why)) = told else { return };
+        tracing::warn!(why, "the end of a run cannot be told yet");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(15));
     }
@@ -120,9 +143,13 @@ async fn run<D: Dispatcher>(
         let run_dir = match fetch(slot, assignment, lease, shell, log).await {
             Ok(run_dir) => run_dir,
             Err(Stopped::Interrupt(interrupt)) => {
-                return (interrupted(interrupt, Report::default()), None);
+                return (interrupted(interrupt, assignment, Report::default()), None);
             }
-            Err(Stopped::Trouble(trouble)) => {
+            Err(Stopped::NoRoom(trouble)) if give_away(slot, assignment) => {
+                tracing::warn!(run = %assignment.ticket.run, trouble, "another runner may have room");
+                return (Verdict::HandBack, None);
+            }
+            Err(Stopped::NoRoom(trouble) | Stopped::Trouble(trouble)) => {
                 log.line(LogChunk::SETUP, &trouble);
                 return (broken(trouble), None);
             }
@@ -131,9 +158,10 @@ async fn run<D: Dispatcher>(
         (verdict, Some(run_dir))
     };
     tokio::pin!(work);
+    let ends_at = if assignment.tracked { Stop::Cancel } else { Stop::HandBack };
     tokio::select! {
         verdict = &mut work => return verdict,
-        _ = stop.wait_for(|stop| *stop == Stop::Cancel) => lease.stop(),
+        _ = stop.wait_for(|stop| *stop >= ends_at) => lease.stop(),
     }
     work.await
 }
@@ -158,15 +186,26 @@ fn choose<D>(slot: &Slot<D>, assignment: &Assignment) -> Result<bool, String> {
     }
 }
 
+/// Why no step was begun.
 enum Stopped {
     Interrupt(Interrupt),
+    NoRoom(String),
     Trouble(String),
 }
 
 impl From<WorkspaceError> for Stopped {
     fn from(error: WorkspaceError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            WorkspaceError::NoRoom(trouble) => Self::NoRoom(trouble),
+            error => Self::Trouble(error.to_string()),
+        }
     }
+}
+
+/// A commit is not at fault for a full disk. False: the run stays here, as a tracked one does, which
+/// nobody takes back, and one that was given away before.
+fn give_away<D>(slot: &Slot<D>, assignment: &Assignment) -> bool {
+    !assignment.tracked && slot.shared.given_away.remember(&assignment.ticket.run)
 }
 
 /// Brings the commit into a run directory, unless told to end.
@@ -264,7 +303,7 @@ async fn in_directory<D: Dispatcher>(
             .push("the network helper did not start: the steps had no network".to_owned());
     }
     if let Some(interrupt) = interrupt {
-        return interrupted(interrupt, report);
+        return interrupted(interrupt, assignment, report);
     }
     report.machine.extend(slot.shared.capabilities.remarks.iter().cloned());
     report.machine.push(format!("limits held by {}", slot.shared.capabilities.limits));
@@ -278,6 +317,9 @@ async fn in_directory<D: Dispatcher>(
     if after.processes > before.processes {
         let most = settings.limits.processes;
         report.remarks.push(format!("the run reached its limit of {most} processes"));
+    }
+    if outcome != Outcome::Passed && room::is_used_up(&run_dir.root) {
+        report.remarks.push("the disk of the runner was full when the run ended".to_owned());
     }
     let tree = run_dir.tree.clone();
     let stack_dir = assignment.stack.dir.clone();
@@ -297,8 +339,9 @@ fn broken(trouble: String) -> Verdict {
     Verdict::Done(Outcome::Broken, Box::new(report))
 }
 
-fn interrupted(interrupt: Interrupt, mut report: Report) -> Verdict {
+fn interrupted(interrupt: Interrupt, assignment: &Assignment, mut report: Report) -> Verdict {
     match interrupt {
+        Interrupt::Stopped if !assignment.tracked => Verdict::HandBack,
         Interrupt::Lost => Verdict::Forget,
         Interrupt::Canceled => Verdict::Done(Outcome::Canceled, Box::new(report)),
         Interrupt::Stopped => {

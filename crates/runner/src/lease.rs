@@ -17,7 +17,7 @@ use crate::clock::since_boot;
 pub(crate) enum Interrupt {
     /// On request: finish as canceled.
     Canceled,
-    /// This runner itself is being stopped: finish as canceled.
+    /// This runner itself is being stopped: hand back, or finish as canceled.
     Stopped,
     /// The run is no longer ours: say nothing more.
     Lost,

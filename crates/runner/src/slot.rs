@@ -17,6 +17,7 @@ use crate::executor::{Bubblewrap, Parts};
 use crate::job;
 use crate::limits::Cage;
 use crate::preflight::{Capabilities, PreflightError};
+use crate::room::{self, GivenAway};
 use crate::settings::{Settings, User};
 use crate::workspace::{self, Git, Mirrors, Wanted};
 
@@ -25,6 +26,8 @@ use crate::workspace::{self, Git, Mirrors, Wanted};
 pub enum Turn {
     /// Nothing was due.
     Idle,
+    /// Nothing was asked for: a run would find no room on the disk.
+    NoRoom,
     /// A run was executed, or its lease lost.
     Ran,
 }
@@ -35,7 +38,9 @@ pub enum Stop {
     No,
     /// Claim nothing more; what runs may finish.
     Drain,
-    /// End what runs, as canceled.
+    /// End test runs and hand them back, for other runners or another day. Tracked runs may finish.
+    HandBack,
+    /// End tracked runs as well, as canceled: nobody may begin them twice.
     Cancel,
 }
 
@@ -46,6 +51,7 @@ pub(crate) struct Shared<D> {
     pub(crate) capabilities: Capabilities,
     pub(crate) git: Git,
     pub(crate) mirrors: Mirrors,
+    pub(crate) given_away: GivenAway,
     /// Held as long as the runner lives: two runners in one directory would sweep each other's runs.
     _lock: File,
 }
@@ -65,7 +71,8 @@ pub struct Slot<D> {
     pub(crate) bubblewrap: Option<Bubblewrap>,
     /// For the next slot.
     wake: Arc<Notify>,
-    name: String,
+    /// What is asked for until there is an answer.
+    wish: ClaimRequest,
 }
 
 impl<D: Dispatcher> Runner<D> {
@@ -93,7 +100,9 @@ impl<D: Dispatcher> Runner<D> {
         };
         let git = prepare().map_err(|error| unusable(error.to_string()))?;
         let mirrors = Mirrors::new(git.clone(), dir.join("mirrors"), settings.fetch_pause);
-        let shared = Shared { dispatcher, settings, capabilities, git, mirrors, _lock: lock };
+        let given_away = GivenAway::default();
+        let shared =
+            Shared { dispatcher, settings, capabilities, git, mirrors, given_away, _lock: lock };
         Ok(Self { shared: Arc::new(shared), wake })
     }
 
@@ -123,7 +132,7 @@ impl<D: Dispatcher> Runner<D> {
             cage,
             bubblewrap,
             wake: Arc::clone(&self.wake),
-            name: format!("{}/{number}", settings.name),
+            wish: wish(format!("{}/{number}", settings.name)),
         })
     }
 
@@ -161,6 +170,12 @@ impl<D: Dispatcher> Runner<D> {
     }
 }
 
+/// What no slot has asked for before.
+fn wish(runner: String) -> ClaimRequest {
+    let id = format!("{:016x}{:016x}", any_number(), any_number());
+    ClaimRequest { runner, id, again: false }
+}
+
 fn lock(dir: &std::path::Path) -> Result<File, String> {
     // Nobody else may open it: whoever can, can lock it.
     let file = File::options()
@@ -179,6 +194,9 @@ fn lock(dir: &std::path::Path) -> Result<File, String> {
 /// run, before it prepares the next sandbox.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Between two looks whether there is room again.
+const WITHOUT_ROOM: Duration = Duration::from_secs(15);
+
 /// A slot's loop.
 async fn work<D: Dispatcher>(
     mut slot: Slot<D>,
@@ -186,30 +204,37 @@ async fn work<D: Dispatcher>(
     mut stop: watch::Receiver<Stop>,
 ) {
     let poll = slot.shared.settings.poll;
-    let mut ran = false;
+    let (mut ran, mut has_room) = (false, true);
     while *stop.borrow() == Stop::No {
-        if !ran {
+        if !ran && has_room {
             slot.warm_up().await;
         }
         // Listening begins before the look, so that no hint falls between the two.
         let hint = wake.notified();
         tokio::pin!(hint);
         hint.as_mut().enable();
-        let pause = match slot.step(&stop).await {
+        let turn = slot.step(&stop).await;
+        if has_room && turn == Ok(Turn::NoRoom) {
+            let dir = slot.shared.capabilities.work_dir.display();
+            tracing::warn!(slot = slot.wish.runner, %dir, "no room: no run is taken until there is");
+        }
+        has_room = turn != Ok(Turn::NoRoom);
+        let pause = match turn {
             Ok(Turn::Ran) => {
                 ran = true;
                 continue;
             }
             Ok(Turn::Idle) if ran => BREATH,
             Ok(Turn::Idle) => jittered(poll),
+            Ok(Turn::NoRoom) => jittered(WITHOUT_ROOM),
             Err(error) => {
-                tracing::warn!(slot = slot.name, %error, "cannot claim");
+                tracing::warn!(slot = slot.wish.runner, %error, "cannot claim");
                 jittered(poll)
             }
         };
         ran = false;
         tokio::select! {
-            () = &mut hint => {}
+            () = &mut hint, if has_room => {}
             () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|stop| *stop != Stop::No) => {}
         }
@@ -228,20 +253,26 @@ impl<D: Dispatcher> Slot<D> {
         if let Some(bubblewrap) = &mut self.bubblewrap
             && let Err(error) = bubblewrap.prepare().await
         {
-            tracing::warn!(slot = self.name, %error, "cannot prepare a sandbox");
+            tracing::warn!(slot = self.wish.runner, %error, "cannot prepare a sandbox");
         }
     }
 
     /// One turn: claims, and executes what was claimed to its end. An error is the claim's, and
     /// means: later.
     pub async fn step(&mut self, stop: &watch::Receiver<Stop>) -> Result<Turn, DispatchError> {
+        // A run whose claim was not answered may be this slot's already.
+        if !self.wish.again && room::is_used_up(&self.shared.capabilities.work_dir) {
+            return Ok(Turn::NoRoom);
+        }
         let claimed_at = since_boot();
-        let wish = ClaimRequest { runner: self.name.clone() };
-        let claimed = self.shared.dispatcher.claim(wish).await?;
+        let asked = self.wish.clone();
+        self.wish.again = true;
+        let claimed = self.shared.dispatcher.claim(asked).await?;
+        self.wish = wish(std::mem::take(&mut self.wish.runner));
         let Some(assignment) = claimed else { return Ok(Turn::Idle) };
         self.wake.notify_one();
         let ticket = assignment.ticket.clone();
-        tracing::info!(run = %ticket.run, epoch = ticket.epoch, slot = self.name, "run claimed");
+        tracing::info!(run = %ticket.run, epoch = ticket.epoch, slot = self.wish.runner, "run claimed");
         job::execute(self, assignment, claimed_at, stop.clone()).await;
         Ok(Turn::Ran)
     }

@@ -4,13 +4,19 @@
 //! two fetchers in one mirror; a ref per fetched commit.
 
 mod askpass;
+mod direct;
 mod fetch;
 mod git;
+mod leftovers;
 mod mirror;
 mod run_dir;
+mod upload_pack;
+
+use std::io::ErrorKind;
 
 pub(crate) use git::Git;
-pub(crate) use mirror::{Mirror, Mirrors, Wanted, sweep_mirrors};
+pub(crate) use leftovers::sweep_mirrors;
+pub(crate) use mirror::{Mirror, Mirrors, Wanted};
 pub(crate) use run_dir::{RunDir, ensure_dir, give, make_dir, sweep};
 
 /// Why a commit could not be had.
@@ -28,13 +34,20 @@ pub(crate) enum WorkspaceError {
     /// The mirror is damaged; a new one may help.
     #[error("{0}")]
     Corrupt(String),
-    /// Something on this machine.
+    /// The disk or a quota is used up.
+    #[error("{0}")]
+    NoRoom(String),
+    /// Something else on this machine.
     #[error("{0}")]
     Local(String),
 }
 
 impl WorkspaceError {
     pub(crate) fn local(what: &str, error: &std::io::Error) -> Self {
-        Self::Local(format!("cannot {what}: {error}; check the runner's data directory"))
+        let words = format!("cannot {what}: {error}; check the runner's data directory");
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoRoom(words),
+            _ => Self::Local(words),
+        }
     }
 }

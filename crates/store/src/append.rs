@@ -64,10 +64,10 @@ pub struct Append {
     pub meta: Meta,
     /// The lease under which this is written.
     pub fence: Option<Fence>,
-    /// Work that becomes due.
-    pub touches: Vec<WorkTouch>,
     /// Work that is over: the rows are deleted, whoever leases them.
     pub finished: Vec<WorkKey>,
+    /// Work that becomes due; what was finished becomes a new row.
+    pub touches: Vec<WorkTouch>,
     pub calls: Vec<ApiCall>,
     /// Inserted, or changed if they are known.
     pub people: Vec<Person>,

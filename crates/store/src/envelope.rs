@@ -126,10 +126,11 @@ impl Envelope {
 }
 
 /// The end of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub position: Position,
     /// Hash of the last event; all zero for an empty log.
+    #[serde(with = "crate::digest::hex")]
     pub hash: [u8; 32],
 }
 

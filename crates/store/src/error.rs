@@ -27,6 +27,9 @@ pub enum StoreError {
     /// What the operator has set does not do.
     #[error("the database cannot be used as it is set up: {0}")]
     Refused(String),
+    /// A bot moves only to where there is none.
+    #[error("the database is not empty, it has rows in `{0}`: import into a new one")]
+    NotEmpty(&'static str),
     #[error("secret `{name}` cannot be opened: {why}")]
     Sealed { name: String, why: String },
     /// Somebody else was faster every time.

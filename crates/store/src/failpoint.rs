@@ -6,13 +6,18 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::process::Signal;
+
 use crate::envelope::Envelope;
 
 /// `before:run_finished` or `after:statuses_intended:2`: the process is killed around the commit
-/// that holds the nth (default first) event of this kind since it started.
+/// that holds the nth (default first) event of this kind since it started. With `freeze:` it is
+/// stopped just after that commit, until somebody lets it go on.
 #[derive(Debug, Clone)]
 pub struct Failpoint {
     moment: Moment,
+    /// Stopped where it stands, instead of killed.
+    freezes: bool,
     kind: String,
     left: Arc<AtomicU32>,
 }
@@ -28,10 +33,11 @@ impl FromStr for Failpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');
-        let moment = match parts.next() {
-            Some("before") => Moment::Before,
-            Some("after") => Moment::After,
-            _ => return Err(format!("`{text}` should begin with before: or after:")),
+        let (moment, freezes) = match parts.next() {
+            Some("before") => (Moment::Before, false),
+            Some("after") => (Moment::After, false),
+            Some("freeze") => (Moment::After, true),
+            _ => return Err(format!("`{text}` should begin with before:, after: or freeze:")),
         };
         let kind = parts.next().unwrap_or_default();
         if !aldis_domain::event::Event::KINDS.contains(&kind) {
@@ -41,7 +47,7 @@ impl FromStr for Failpoint {
             .next()
             .map_or(Ok(1), str::parse)
             .map_err(|_| format!("`{text}` should end in a number"))?;
-        Ok(Self { moment, kind: kind.to_owned(), left: Arc::new(AtomicU32::new(count)) })
+        Ok(Self { moment, freezes, kind: kind.to_owned(), left: Arc::new(AtomicU32::new(count)) })
     }
 }
 
@@ -59,7 +65,8 @@ impl Failpoint {
         if before.is_ok_and(|left| left > 0 && left <= matching) {
             let process = rustix::process::getpid();
             // Cannot fail for our own process; if it did, the test that asked would notice.
-            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+            let signal = if self.freezes { Signal::STOP } else { Signal::KILL };
+            let _ = rustix::process::kill_process(process, signal);
         }
     }
 }

@@ -110,8 +110,8 @@ impl Judgement {
             self.take(write, &mut bodies, &ready.meta);
         }
         self.facts.known.extend(append.event_ids());
-        append.touches.iter().for_each(|touch| self.touch(touch));
         append.finished.iter().for_each(|key| self.finish(key));
+        append.touches.iter().for_each(|touch| self.touch(touch));
         Answer::Appended { last: self.head.position, versions, at: self.recorded_at }
     }
 

@@ -1,10 +1,12 @@
 //! The engine for many processes: a Postgres database that all of them share.
 //!
-//! Appends of this process go through one connection, group by group; claims and what else must be
-//! on disk have a pool, and so has what may be lost with the database's power. See
-//! `docs/adr/0011-one-head-locked-first.md`.
+//! Appends of this process go through one connection, group by group. Claims have a pool, and so has
+//! what may be lost with the database's power, and what must be on disk. See
+//! `docs/adr/0011-one-head-locked-first.md` and `docs/adr/0001-claims-without-fsync.md`.
 
 mod beside;
+mod guess;
+mod moving;
 mod read;
 mod sql;
 mod views;
@@ -19,7 +21,6 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::envelope::Position;
@@ -28,22 +29,39 @@ use crate::migrations::{self, migrator};
 use crate::secret::Sealer;
 use crate::settings::Settings;
 use crate::work::Bells;
+pub(crate) use moving::{Snapshot, Target};
 use writer::{Told, Writer};
+
+/// Of connections that append and claim, whose few statements find rows by their keys, whatever the
+/// tables hold. To plan those anew each time takes longer than to execute them, and a plan that was made
+/// while a table was empty must be good when it is full.
+const BY_KEY: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// How long a call may take before the database counts as gone. A connection into a black hole says
 /// nothing by itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// What connections are called that only read; all others are called `aldis`.
+const READER: &str = "aldis reader";
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 const LAZY: u32 = 5;
-const DURABLE: u32 = 3;
+const LEASES: u32 = 3;
+const DURABLE: u32 = 1;
 
 /// The engine.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     /// For reading, and for writing what may be lost with the power.
     lazy: PgPool,
+    /// For work items, which are found by their keys and their order.
+    leases: PgPool,
     /// For what must be on disk when it is answered.
     durable: PgPool,
     /// `None` when opened for reading.
@@ -51,8 +69,6 @@ pub(crate) struct Postgres {
     positions: watch::Sender<Position>,
     bells: watch::Sender<Bells>,
     clock: Clock,
-    /// Names this life of the process; part of every lease's owner.
-    boot: String,
     sealer: Option<Sealer>,
 }
 
@@ -69,7 +85,7 @@ impl Postgres {
             bells: this.bells.clone(),
             failpoint: settings.failpoint.clone(),
         };
-        this.writer = Some(Writer::start(options, settings.clock.clone(), told));
+        this.writer = Some(Writer::start(options.options(BY_KEY), settings.clock.clone(), told));
         this.sealer = Some(sealer);
         Ok(this)
     }
@@ -77,6 +93,7 @@ impl Postgres {
     pub(crate) async fn open_read_only(settings: &Settings, url: &SecretString) -> Result<Self> {
         // Who only reads may look at the whole log.
         let options = options(url)?
+            .application_name(READER)
             .options([("default_transaction_read_only", "on"), ("statement_timeout", "0")]);
         let mut connection = connect(&options).await?;
         check_migrations(&mut connection).await?;
@@ -91,14 +108,15 @@ impl Postgres {
         let head = read::head(&mut connection).await?;
         connection.close().await?;
         let (positions, _) = watch::channel(head.position);
+        let lazy = options.clone().options([("synchronous_commit", "off")]);
         Ok(Self {
-            lazy: pool(options.clone().options([("synchronous_commit", "off")]), LAZY),
+            leases: pool(lazy.clone().options(BY_KEY), LEASES),
+            lazy: pool(lazy, LAZY),
             durable: pool(options, DURABLE),
             writer: None,
             positions,
             bells: watch::Sender::default(),
             clock: settings.clock.clone(),
-            boot: Uuid::now_v7().simple().to_string(),
             sealer: None,
         })
     }
@@ -108,6 +126,7 @@ impl Postgres {
             writer.close().await;
         }
         self.durable.close().await;
+        self.leases.close().await;
         self.lazy.close().await;
     }
 
@@ -126,6 +145,10 @@ impl Postgres {
     /// For whoever writes beside the log.
     fn durable(&self) -> Result<&PgPool> {
         self.writer().map(|_| &self.durable)
+    }
+
+    fn leases(&self) -> Result<&PgPool> {
+        self.writer().map(|_| &self.leases)
     }
 
     fn lazy(&self) -> Result<&PgPool> {
@@ -176,7 +199,7 @@ fn pool(options: PgConnectOptions, most: u32) -> PgPool {
 }
 
 fn known() -> Migrator {
-    migrator!("postgres", 1 "log", 2 "work", 3 "views", 4 "beside_the_log")
+    migrator!("postgres", 1 "log", 2 "work", 3 "views", 4 "beside_the_log", 5 "runners")
 }
 
 /// Processes that start together migrate one after the other. One whose role may not change tables
@@ -218,7 +241,8 @@ pub(crate) fn from_state(state: &str, text: String) -> StoreError {
     match state.get(..2) {
         // Connection, resources, operator; rolled back by a conflict; lock and statement timeouts.
         Some("08" | "53" | "57" | "58" | "40") => StoreError::Unavailable(text),
-        Some("25") if matches!(state, "25P03" | "25P04") => StoreError::Unavailable(text),
+        // A standby that has not taken over yet; timeouts in a transaction.
+        Some("25") if matches!(state, "25006" | "25P03" | "25P04") => StoreError::Unavailable(text),
         Some("55") if state == "55P03" => StoreError::Unavailable(text),
         Some("XX") if matches!(state, "XX001" | "XX002") => StoreError::Corrupt(text),
         // Password, database, privileges.

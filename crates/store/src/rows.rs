@@ -41,6 +41,11 @@ macro_rules! columns {
             Ok(Head { position: row.try_get(0)?, hash: digest(row, 1)? })
         }
 
+        /// What `sql::WRONG_VERSIONS` found.
+        pub(super) fn wrong_versions_of(row: &$row) -> Result<Breach> {
+            Ok(Breach::Stream { stream: row.try_get(0)?, version: unsigned(row, 1)? })
+        }
+
         fn document(row: &$row) -> Result<Document> {
             Ok(Document { key: row.try_get(0)?, body: row.try_get(1)?, position: row.try_get(2)? })
         }
@@ -66,6 +71,30 @@ macro_rules! columns {
                 took: Duration::from_millis(unsigned(row, 6)?),
                 request_id: row.try_get(7)?,
                 cause: row.try_get(8)?,
+            })
+        }
+
+        fn runner(row: &$row) -> Result<Runner> {
+            let pools: &str = row.try_get(1)?;
+            let unreadable = |error| StoreError::Corrupt(format!("pools of a runner: {error}"));
+            Ok(Runner {
+                name: row.try_get(0)?,
+                pools: serde_json::from_str(pools).map_err(unreadable)?,
+                added_at: row.try_get(2)?,
+                seen_at: row.try_get(3)?,
+            })
+        }
+
+        /// A lease whose owner asks for it again.
+        fn held(kind: WorkKind, row: &$row) -> Result<Claimed> {
+            Ok(Claimed {
+                key: WorkKey::new(kind, row.try_get::<String, _>(0)?),
+                class: u8::try_from(small(row, 1)?).unwrap_or(u8::MAX),
+                epoch: unsigned(row, 3)?,
+                revision: unsigned(row, 2)?,
+                attempts: small(row, 4)?,
+                more: false,
+                took_over: None,
             })
         }
 
@@ -104,9 +133,7 @@ macro_rules! reads {
 
             pub(crate) async fn wrong_versions(&self) -> Result<Option<Breach>> {
                 let row = query(sql::WRONG_VERSIONS).fetch_optional(&self.$pool).await?;
-                let Some(row) = row else { return Ok(None) };
-                let (stream, version) = (row.try_get(0)?, unsigned(&row, 1)?);
-                Ok(Some(Breach::Stream { stream, version }))
+                row.as_ref().map(wrong_versions_of).transpose()
             }
 
             pub(crate) async fn checkpoint(&self, projection: &str) -> Result<Option<Checkpoint>> {
@@ -179,6 +206,25 @@ macro_rules! reads {
             pub(crate) async fn calls(&self, before: i64, limit: usize) -> Result<Vec<ApiCall>> {
                 let rows = query(sql::CALLS).bind(before).bind(signed(limit as u64));
                 rows.fetch_all(&self.$pool).await?.iter().map(call).collect()
+            }
+
+            pub(crate) async fn held(
+                &self,
+                kind: WorkKind,
+                owner: &str,
+            ) -> Result<Option<Claimed>> {
+                let row = query(sql::HELD).bind(kind.as_str()).bind(owner);
+                let row = row.fetch_optional(&self.$pool).await?;
+                row.map(|row| held(kind, &row)).transpose()
+            }
+
+            pub(crate) async fn runner(&self, digest: &[u8; 32]) -> Result<Option<Runner>> {
+                let row = query(sql::RUNNER).bind(digest.as_slice()).fetch_optional(&self.$pool);
+                row.await?.as_ref().map(runner).transpose()
+            }
+
+            pub(crate) async fn runners(&self) -> Result<Vec<Runner>> {
+                query(sql::RUNNERS).fetch_all(&self.$pool).await?.iter().map(runner).collect()
             }
 
             pub(crate) async fn person(&self, instance: u32, id: u64) -> Result<Option<Person>> {
@@ -266,6 +312,32 @@ macro_rules! changes {
                     Value::Bytes(sealed.value),
                 ];
                 self.change(sql::PUT_SECRET, values).await?;
+                Ok(())
+            }
+
+            pub(crate) async fn add_runner(
+                &self,
+                name: &str,
+                digest: &[u8; 32],
+                pools: &[String],
+            ) -> Result<bool> {
+                let values = vec![
+                    Value::Text(name.to_owned()),
+                    Value::Bytes(digest.to_vec()),
+                    Value::Text(serde_json::Value::from(pools).to_string()),
+                    Value::Number(self.clock.wall_micros()),
+                ];
+                Ok(self.change(sql::ADD_RUNNER, values).await? > 0)
+            }
+
+            pub(crate) async fn remove_runner(&self, name: &str) -> Result<bool> {
+                let values = vec![Value::Text(name.to_owned())];
+                Ok(self.change(sql::REMOVE_RUNNER, values).await? > 0)
+            }
+
+            pub(crate) async fn runner_seen(&self, name: &str) -> Result<()> {
+                let now = Value::Number(self.clock.wall_micros());
+                self.change(sql::RUNNER_SEEN, vec![now, Value::Text(name.to_owned())]).await?;
                 Ok(())
             }
 

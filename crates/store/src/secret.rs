@@ -48,8 +48,8 @@ impl Sealer {
         let key = match read_key(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && settings.key_file.is_none() => {
                 if !may_make {
-                    let why = "the master key is gone, and the secrets in the database need it: \
-                               put it back";
+                    let why = "the master key is not there, and what is sealed needs it: put it \
+                               back, or name its file by ALDIS_SECRET_KEY_FILE";
                     return Err(unusable(why.to_owned()));
                 }
                 make_key(path)
@@ -75,8 +75,11 @@ impl Sealer {
 
     pub(crate) fn open_sealed(&self, name: &str, mut sealed: Sealed) -> Result<SecretString> {
         if sealed.key_id != self.key_id {
-            let why =
-                format!("it needs the master key {}, but this is {}", sealed.key_id, self.key_id);
+            let why = format!(
+                "it needs the master key {}, but this is {}: ALDIS_SECRET_KEY_FILE should name the \
+                 file of the former",
+                sealed.key_id, self.key_id
+            );
             return Err(refuse(name, &why));
         }
         let changed = || refuse(name, "the database row was changed");

@@ -34,16 +34,15 @@ pub(crate) const WRONG_VERSIONS: &str = "SELECT stream, MAX(version) FROM events
 pub(crate) const EXTEND: &str = "UPDATE work SET lease_until = $1, \
      due_at = CASE WHEN due_at = lease_until THEN $1 ELSE due_at END \
      WHERE kind = $2 AND key = $3 AND lease_epoch = $4 AND lease_until IS NOT NULL";
-pub(crate) const RELEASE_DONE: &str = "DELETE FROM work WHERE kind = $1 AND key = $2 \
-     AND lease_epoch = $3 AND lease_until IS NOT NULL AND revision = $4";
-pub(crate) const RELEASE_TOUCHED: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL \
-     WHERE kind = $1 AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL";
 pub(crate) const RELEASE: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL, \
-     attempts = attempts + $1, due_at = CASE WHEN revision = $2 THEN $3 \
+     attempts = (attempts + 1) * $1, due_at = CASE WHEN revision = $2 THEN $3 \
        WHEN due_at < $3 THEN due_at ELSE $3 END \
      WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL";
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until \
      ELSE due_at END) FROM work WHERE kind = $1 AND class <= $2";
+/// A lease that ran out and that nobody has taken over is still held.
+pub(crate) const HELD: &str = "SELECT key, class, revision, lease_epoch, attempts FROM work \
+     WHERE kind = $1 AND lease_owner = $2 AND lease_until IS NOT NULL LIMIT 1";
 pub(crate) const BACKLOG: &str = "SELECT \
      COALESCE(SUM(CASE WHEN due_at <= $1 AND COALESCE(lease_until, 0) <= $1 THEN 1 ELSE 0 END), 0), \
      COALESCE(SUM(CASE WHEN lease_until > $1 THEN 1 ELSE 0 END), 0), \
@@ -87,6 +86,14 @@ pub(crate) const PUT_SECRET: &str = "INSERT INTO secrets (name, key_id, data_key
 pub(crate) const SECRET: &str = "SELECT key_id, data_key, value FROM secrets WHERE name = $1";
 pub(crate) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE name = $1";
 pub(crate) const SECRET_NAMES: &str = "SELECT name FROM secrets ORDER BY name";
+pub(crate) const ADD_RUNNER: &str = "INSERT INTO runners (name, digest, pools, added_at) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+pub(crate) const REMOVE_RUNNER: &str = "DELETE FROM runners WHERE name = $1";
+pub(crate) const RUNNER_SEEN: &str = "UPDATE runners SET seen_at = $1 WHERE name = $2 \
+     AND COALESCE(seen_at, 0) <= $1 - 60000000";
+pub(crate) const RUNNER: &str =
+    "SELECT name, pools, added_at, seen_at FROM runners WHERE digest = $1";
+pub(crate) const RUNNERS: &str = "SELECT name, pools, added_at, seen_at FROM runners ORDER BY name";
 
 /// Rows that one statement of a pruning deletes at most: the engines' texts say so too.
 pub(crate) const PRUNED_AT_ONCE: u64 = 256;
@@ -156,6 +163,20 @@ inserts! {
 
 /// What only SQLite takes.
 pub(crate) mod sqlite {
+    /// Rows that may be claimed.
+    macro_rules! due {
+        () => {
+            "FROM work WHERE kind = $1 AND class <= $4 AND due_at <= $2 \
+             AND (lease_until IS NULL OR lease_until <= $2)"
+        };
+    }
+    macro_rules! due_columns {
+        () => {
+            "SELECT rowid, key, class, revision, lease_epoch, attempts, lease_until, \
+             (SELECT epoch FROM lease_head) "
+        };
+    }
+
     /// The events of the positions after `$1` up to `$2`, in packs of `$3` positions for
     /// `sqlite::packed`. The innermost statement has a limit, so it is not folded into the one around
     /// it, and its order is that of the pack.
@@ -185,6 +206,12 @@ pub(crate) mod sqlite {
     /// Without waiting for anybody, and without making anybody wait.
     pub(crate) const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
     pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+    /// What is read until the connection is closed is of one moment.
+    pub(crate) const SNAPSHOT: &str = "BEGIN";
+    /// A commit waits for the disk.
+    pub(crate) const WAIT_FOR_DISK: &str = "PRAGMA synchronous = FULL";
+    pub(crate) const LAST_EPOCH: &str = "SELECT epoch FROM lease_head";
+    pub(crate) const MOVE_EPOCH: &str = "UPDATE lease_head SET epoch = MAX(epoch, $1)";
     pub(crate) const COMMIT: &str = "COMMIT";
     pub(crate) const ROLLBACK: &str = "ROLLBACK";
     pub(crate) const DELETE_WORK: &str = "DELETE FROM work WHERE rowid IN (SELECT work.rowid \
@@ -192,17 +219,27 @@ pub(crate) mod sqlite {
          AND work.key = wanted.value ->> 1)";
     pub(crate) const VOID_LEASES: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL, \
          due_at = $1 WHERE lease_until IS NOT NULL";
-    pub(crate) const DUE: &str = "SELECT rowid, key, class, revision, lease_epoch, attempts, \
-         lease_until FROM work WHERE kind = $1 AND class <= $4 AND due_at <= $2 \
-         AND (lease_until IS NULL OR lease_until <= $2) ORDER BY class, due_at, rowid LIMIT $3";
-    pub(crate) const DUE_KEY: &str = "SELECT rowid, key, class, revision, lease_epoch, attempts, \
-         lease_until FROM work WHERE kind = $1 AND due_at <= $2 \
-         AND (lease_until IS NULL OR lease_until <= $2) AND key = $3";
-    pub(crate) const TAKE_EPOCHS: &str = "UPDATE lease_head SET epoch = epoch + $1 RETURNING epoch";
+    /// Takes `$5` epochs, if anything is due. It runs ahead of what asks for the rows, so that both
+    /// are one hand-over; epochs that find no row are lost.
+    pub(crate) const TAKE_EPOCHS: &str =
+        concat!("UPDATE lease_head SET epoch = epoch + $5 WHERE EXISTS (SELECT 1 ", due!(), ")");
+    pub(crate) const DUE: &str =
+        concat!(due_columns!(), due!(), " ORDER BY class, due_at, rowid LIMIT $3");
+    pub(crate) const TAKE_EPOCH_FOR_KEY: &str = concat!(
+        "UPDATE lease_head SET epoch = epoch + $5 WHERE EXISTS (SELECT 1 ",
+        due!(),
+        " AND key = $3)"
+    );
+    pub(crate) const DUE_KEY: &str = concat!(due_columns!(), due!(), " AND key = $3");
     pub(crate) const LEASE: &str = "UPDATE work SET \
          attempts = attempts + (lease_until IS NOT NULL), lease_owner = $2, lease_until = $3, \
          due_at = $3, lease_epoch = wanted.value ->> 1 \
          FROM json_each($1) AS wanted WHERE work.rowid = wanted.value ->> 0";
+    pub(crate) const RELEASE_DONE: &str = "DELETE FROM work WHERE kind = $1 AND key = $2 \
+         AND lease_epoch = $3 AND lease_until IS NOT NULL AND revision = $4";
+    pub(crate) const RELEASE_TOUCHED: &str = "UPDATE work SET lease_owner = NULL, \
+         lease_until = NULL WHERE kind = $1 AND key = $2 AND lease_epoch = $3 \
+         AND lease_until IS NOT NULL";
     // Rowids grow with time, so the oldest rows are found without an index on it.
     pub(crate) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE received_at < $1 \
          AND rowid IN (SELECT rowid FROM payloads ORDER BY rowid LIMIT 256)";

@@ -1,6 +1,7 @@
 //! The embedded engine: one file, one writer task, a few readers.
 
 mod beside;
+mod moving;
 mod packed;
 mod read;
 mod views;
@@ -20,7 +21,6 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::envelope::Position;
@@ -29,10 +29,13 @@ use crate::migrations::{self, migrator};
 use crate::secret::Sealer;
 use crate::settings::Settings;
 use crate::work::Bells;
+pub(crate) use moving::{Snapshot, Target};
 use writer::{Told, Writer, write_ahead_log};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// Locked by whoever writes, and never removed.
+const LOCK: &str = "aldis.lock";
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows that SQLite's thread may read ahead of the task that takes them.
@@ -47,25 +50,15 @@ pub(crate) struct Sqlite {
     positions: watch::Sender<Position>,
     bells: watch::Sender<Bells>,
     clock: Clock,
-    /// Names this life of the process; part of every lease's owner.
-    boot: String,
     sealer: Option<Sealer>,
 }
 
 impl Sqlite {
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
-        fs::create_dir_all(&settings.dir).map_err(|e| files(&settings.dir, &e))?;
         let lock = lock(&settings.dir)?;
         let path = settings.dir.join("aldis.db");
-        make_private(&path).map_err(|e| files(&path, &e))?;
         let options = options(&path).create_if_missing(true);
-        let mut connection = options
-            .clone()
-            .journal_mode(SqliteJournalMode::Wal)
-            .connect()
-            .await
-            .map_err(|e| not_a_database(&path, e))?;
-        migrations().run(&mut connection).await.map_err(|e| from_migration(&path, e))?;
+        let mut connection = migrated(&path, &options).await?;
         work::void_leases(&mut connection, settings.clock.lease_millis()).await?;
         let no_secrets = beside::no_secrets(&mut connection).await?;
         let sealer = Sealer::open(settings, no_secrets)?;
@@ -87,7 +80,6 @@ impl Sqlite {
             positions,
             bells,
             clock,
-            boot: Uuid::now_v7().simple().to_string(),
             sealer: Some(sealer),
         })
     }
@@ -107,7 +99,6 @@ impl Sqlite {
             positions,
             bells: watch::Sender::default(),
             clock: settings.clock.clone(),
-            boot: String::new(),
             sealer: None,
         })
     }
@@ -130,6 +121,15 @@ impl Sqlite {
     fn writer(&self) -> Result<&Writer> {
         self.writer.as_ref().ok_or(StoreError::Closed)
     }
+}
+
+/// Makes the database if there is none.
+async fn migrated(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection> {
+    make_private(path).map_err(|e| files(path, &e))?;
+    let connecting = options.clone().journal_mode(SqliteJournalMode::Wal);
+    let mut connection = connecting.connect().await.map_err(|e| not_a_database(path, e))?;
+    migrations().run(&mut connection).await.map_err(|e| from_migration(path, e))?;
+    Ok(connection)
 }
 
 /// Job output and webhook bodies are in it: a new database is its owner's only. SQLite gives the
@@ -162,9 +162,11 @@ fn pool(options: SqliteConnectOptions) -> SqlitePool {
         .connect_lazy_with(options.pragma("query_only", "on"))
 }
 
-/// Keeps other processes out. The lock goes with the process, however it ends.
+/// Keeps other processes out of the directory, which is made if there is none. The lock goes with
+/// the process, however it ends.
 fn lock(dir: &Path) -> Result<File> {
-    let path = dir.join("aldis.lock");
+    fs::create_dir_all(dir).map_err(|e| files(dir, &e))?;
+    let path = dir.join(LOCK);
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|e| files(&path, &e))?;
     match file.try_lock() {
@@ -184,6 +186,7 @@ fn migrations() -> Migrator {
         5 "versions_from_events",
         6 "payloads_by_position",
         7 "lists_beside_documents",
+        8 "runners",
     )
 }
 

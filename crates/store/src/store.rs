@@ -1,7 +1,7 @@
 //! The port. Services call this; what they mean is the same with every engine.
 //!
 //! A method never waits for anything but the database. Dropping a method's future does not undo
-//! what was already handed over.
+//! what was already begun; an append whose turn has not come is left out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use crate::append::{Answer, ApiCall, Append, Person};
 use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::envelope::{Breach, Envelope, Head, Position, Verified};
 use crate::error::StoreError;
+use crate::moving::Export;
 use crate::postgres::{self, Postgres};
 use crate::run_log::LogChunk;
+use crate::runner::Runner;
 use crate::settings::Settings;
 use crate::sqlite::Sqlite;
 use crate::verify::verify;
@@ -139,6 +141,26 @@ impl Store {
     }
 }
 
+/// Moving to another database; see [`crate::Import`] for the way in.
+impl Store {
+    /// All of the bot but its read models, as it is at one moment.
+    pub async fn export(&self) -> Result<Export> {
+        match &self.engine {
+            Engine::Sqlite(e) => Export::of_sqlite(e).await,
+            Engine::Postgres(e) => Export::of_postgres(e).await,
+        }
+    }
+
+    /// Whether a process has the database open for writing, as far as can be seen. Not meant for
+    /// that process itself.
+    pub async fn is_served(&self) -> Result<bool> {
+        match &self.engine {
+            Engine::Sqlite(e) => Ok(e.is_served()),
+            Engine::Postgres(e) => postgres::within(e.is_served()).await,
+        }
+    }
+}
+
 /// Work items.
 impl Store {
     /// Leases at most `max` due items to `owner`, most urgent class first, then those that are due
@@ -161,6 +183,12 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<Claimed>> {
         ask!(self, e => e.claim_key(key, owner, lease))
+    }
+
+    /// The lease that `owner` claimed last, if it still has it: for one who asks again because no
+    /// answer came.
+    pub async fn held(&self, kind: WorkKind, owner: &str) -> Result<Option<Claimed>> {
+        ask!(self, e => e.held(kind, owner))
     }
 
     /// Lets a lease last until `lease` from now. False: it is no longer the caller's.
@@ -302,6 +330,36 @@ impl Store {
     /// All instances: number and base URL.
     pub async fn instances(&self) -> Result<Vec<(u32, String)>> {
         ask!(self, e => e.instances())
+    }
+
+    /// Lets a runner in whose token has this SHA-256 digest. False: there is one of this name.
+    pub async fn add_runner(
+        &self,
+        name: &str,
+        digest: &[u8; 32],
+        pools: &[String],
+    ) -> Result<bool> {
+        ask!(self, e => e.add_runner(name, digest, pools))
+    }
+
+    /// The runner whose token has this digest.
+    pub async fn runner(&self, digest: &[u8; 32]) -> Result<Option<Runner>> {
+        ask!(self, e => e.runner(digest))
+    }
+
+    /// Notes that the runner is alive, once a minute.
+    pub async fn runner_seen(&self, name: &str) -> Result<()> {
+        ask!(self, e => e.runner_seen(name))
+    }
+
+    /// All runners on other machines, by name.
+    pub async fn runners(&self) -> Result<Vec<Runner>> {
+        ask!(self, e => e.runners())
+    }
+
+    /// Lets a runner in no more. Returns whether there was one.
+    pub async fn remove_runner(&self, name: &str) -> Result<bool> {
+        ask!(self, e => e.remove_runner(name))
     }
 
     /// Seals a secret and keeps it under `name`, instead of the one that had this name.

@@ -184,7 +184,7 @@ impl Unit {
         self.append.fence = Some(fence);
     }
 
-    /// Deletes a work row.
+    /// Deletes a work row, before the unit's touches are made.
     pub fn finish(&mut self, key: WorkKey) {
         self.append.finished.push(key);
     }

@@ -1,7 +1,9 @@
 //! Values as statements take them.
 
+use uuid::Uuid;
+
 /// A value that is bound.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Null,
     Number(i64),
@@ -30,6 +32,18 @@ impl From<String> for Value {
 impl From<&[u8]> for Value {
     fn from(bytes: &[u8]) -> Self {
         Self::Bytes(bytes.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<Uuid> for Value {
+    fn from(id: Uuid) -> Self {
+        Self::Bytes(id.as_bytes().to_vec())
     }
 }
 

@@ -56,7 +56,8 @@ fn follow_all(mut last: Head, events: &[Envelope], upto: Position) -> Result<Hea
     Ok(last)
 }
 
-fn follow(last: Head, event: &Envelope) -> Result<Head, Breach> {
+/// The head that `event` makes of `last`, if it is the one that comes next.
+pub(crate) fn follow(last: Head, event: &Envelope) -> Result<Head, Breach> {
     let position = last.position + 1;
     if event.position != position {
         return Err(Breach::Missing { position });

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use aldis_domain::touch::Touch;
 pub use aldis_domain::touch::WorkKind;
+use aldis_domain::touch::{Touch, URGENT};
 
-/// How often each kind of work was made due by this process: what hints are made of.
+/// How often each kind of work was made due by this process, in the most urgent class and in the
+/// others: what hints are made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bells([u64; WorkKind::ALL.len()]);
+pub struct Bells([[u64; 2]; WorkKind::ALL.len()]);
 
 /// Names one work item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,9 +74,9 @@ pub struct Claimed {
 pub enum Release {
     /// The row goes, unless it was touched since the claim: then it stays, due as touched.
     Done,
-    /// Due again then, or earlier if it was touched since the claim.
+    /// Due again then, or earlier if it was touched since the claim. Failed attempts are forgotten.
     Later(Duration),
-    /// As [`Release::Later`], and the attempt counts as failed.
+    /// Due again as with [`Release::Later`], and the attempt counts as failed.
     Failed(Duration),
 }
 
@@ -93,15 +94,28 @@ pub struct Backlog {
 }
 
 impl Bells {
-    pub(crate) fn ring(&mut self, kind: WorkKind) {
-        self.0[kind as usize] = self.0[kind as usize].wrapping_add(1);
+    pub(crate) fn ring(&mut self, touch: &WorkTouch) {
+        self.add(touch.key.kind, touch.class == URGENT);
     }
 
-    /// The kinds that were made due since `earlier`.
-    pub fn since(self, earlier: Self) -> impl Iterator<Item = WorkKind> {
-        WorkKind::ALL
-            .into_iter()
-            .filter(move |kind| self.0[*kind as usize] != earlier.0[*kind as usize])
+    /// For work of which nobody knows how urgent it is.
+    pub(crate) fn ring_all(&mut self, kind: WorkKind) {
+        self.add(kind, true);
+        self.add(kind, false);
+    }
+
+    fn add(&mut self, kind: WorkKind, urgent: bool) {
+        let rings = &mut self.0[kind as usize][usize::from(urgent)];
+        *rings = rings.wrapping_add(1);
+    }
+
+    /// The kinds that were made due since `earlier`, and whether in the most urgent class.
+    pub fn since(self, earlier: Self) -> impl Iterator<Item = (WorkKind, bool)> {
+        let all = WorkKind::ALL.into_iter().flat_map(|kind| [(kind, true), (kind, false)]);
+        all.filter(move |(kind, urgent)| {
+            let rings = |bells: &Self| bells.0[*kind as usize][usize::from(*urgent)];
+            rings(&self) != rings(&earlier)
+        })
     }
 }
 

@@ -9,16 +9,15 @@ use aldis_domain::event::Event;
 use aldis_domain::event::run::RunReleased;
 use aldis_domain::touch::WorkKind;
 use aldis_store::{
-    Answer, Append, Expected, Meta, NewEvent, Settings, Store, StoreError, WorkKey, WorkTouch,
+    Answer, Append, Expected, Meta, NewEvent, Release, Settings, Store, StoreError, WorkKey,
+    WorkTouch,
 };
-use aldis_test_servers::postgres;
+use aldis_test_servers::{Postgres, Valve, postgres};
 use futures_util::future::join_all;
 use secrecy::SecretString;
+use sqlx::Connection;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// A process's view of a database: the key file is the same for all.
 fn settings(dir: &TempDir, url: &str) -> Settings {
@@ -171,6 +170,89 @@ async fn processes_that_start_together_migrate_once() {
 }
 
 #[tokio::test]
+async fn who_takes_the_log_to_end_where_it_left_it_is_corrected() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let one = Store::open(&settings(&dir, &url)).await.unwrap();
+    let two = Store::open(&settings(&dir, &url)).await.unwrap();
+    // Long enough for either to be sure of itself again and again.
+    for turn in 0..60 {
+        let store = if turn / 20 % 2 == 0 { &one } else { &two };
+        let stream = format!("change-{turn}");
+        let asked = append(&stream, Expected::NoStream);
+        let answer = store.append(asked.clone()).await.unwrap();
+        assert!(matches!(answer, Answer::Appended { last, .. } if last == turn + 1), "{answer:?}");
+        assert_eq!(store.append(asked).await.unwrap(), Answer::Seen);
+        let other = append(&stream, Expected::NoStream);
+        let conflict = Answer::Conflict { stream, actual: Some(1) };
+        assert_eq!(store.append(other).await.unwrap(), conflict);
+    }
+    let new = |n: usize| append(&format!("new-{n}"), Expected::NoStream);
+    let both = (0..200).map(|n| [&one, &two][n % 2].append(new(n)));
+    for answer in join_all(both).await {
+        assert!(matches!(answer.unwrap(), Answer::Appended { .. }));
+    }
+    assert_eq!(one.verify(|_| ()).await.unwrap().events, 260);
+}
+
+#[tokio::test]
+async fn a_claim_that_went_with_the_servers_power_does_not_fit_a_later_one() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    let key = WorkKey::new(WorkKind::Note, "a");
+    let touches = vec![WorkTouch::now(key.clone(), 1)];
+    let touch = Append { touches, ..Append::new(Meta::from_source("test")) };
+    store.append(touch).await.unwrap();
+    let lease = Duration::from_secs(45);
+    let old = store.claim_key(&key, "me", lease).await.unwrap().unwrap();
+    for lost in [
+        "ALTER SEQUENCE lease_epochs RESTART",
+        "UPDATE work SET due_at = 0, lease_epoch = 0, lease_owner = NULL, lease_until = NULL",
+    ] {
+        postgres().sql(name(&url), lost);
+    }
+    let late = || Append { fence: Some(old.fence()), ..append("note-a", Expected::NoStream) };
+    assert_eq!(store.append(late()).await.unwrap(), Answer::FencedOff);
+    let new = store.claim_key(&key, "you", lease).await.unwrap().unwrap();
+    assert_ne!(new.epoch, old.epoch);
+    assert_eq!(store.append(late()).await.unwrap(), Answer::FencedOff);
+}
+
+#[tokio::test]
+async fn an_older_database_keeps_all_it_holds() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    let stream = |n: usize| format!("change-{n}");
+    let filling = (0..2_000).map(|n| store.append(append(&stream(n), Expected::NoStream)));
+    for answer in join_all(filling).await {
+        assert!(matches!(answer.unwrap(), Answer::Appended { .. }));
+    }
+    let body = NewEvent::new(Event::from(RunReleased::default())).with_payload(vec![1, 2]);
+    let key = WorkKey::new(WorkKind::Note, "a");
+    let last = Append {
+        touches: vec![WorkTouch::now(key.clone(), 1)],
+        ..Append::new(Meta::from_source("test")).write("last", Expected::NoStream, vec![body])
+    };
+    store.append(last).await.unwrap();
+    let before = store.head().await.unwrap();
+    store.close().await;
+    for older in ["DELETE FROM _sqlx_migrations WHERE version > 4", "DROP TABLE runners"] {
+        postgres().sql(name(&url), older);
+    }
+    let refused = Store::open_read_only(&settings(&dir, &url)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Older), "{refused}");
+
+    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), before);
+    assert_eq!(store.verify(|_| ()).await.unwrap().events, 2_001);
+    assert_eq!(store.payload(2_001).await.unwrap(), Some(vec![1, 2]));
+    let lease = Duration::from_secs(45);
+    assert!(store.claim_key(&key, "me", lease).await.unwrap().is_some());
+    assert!(store.runners().await.unwrap().is_empty());
+    let more = append(&stream(0), Expected::Version(1));
+    assert!(matches!(store.append(more).await.unwrap(), Answer::Appended { .. }));
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_in_a_transaction_does_not_stop_the_world() {
     let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
     let store = Store::open(&settings(&dir, &url)).await.unwrap();
@@ -185,40 +267,13 @@ async fn a_client_that_hangs_in_a_transaction_does_not_stop_the_world() {
     assert!(hanging.await.unwrap(), "its statement was not ended");
 }
 
-/// A way to the server that can be turned into a black hole: nothing comes through, nothing breaks.
-async fn through(url: &str, open: watch::Receiver<bool>) -> String {
-    let server = url.split(['@', '/']).nth(3).unwrap().to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxied = url.replace(&server, &listener.local_addr().unwrap().to_string());
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let far = TcpStream::connect(&server).await.unwrap();
-            let (near, far) = (near.into_split(), far.into_split());
-            tokio::spawn(carry(near.0, far.1, open.clone()));
-            tokio::spawn(carry(far.0, near.1, open.clone()));
-        }
-    });
-    proxied
-}
-
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut open: watch::Receiver<bool>) {
-    let mut bytes = vec![0; 64 << 10];
-    while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let is_open = open.wait_for(|open| *open).await.is_ok();
-        if !is_open || to.write_all(&bytes[..count]).await.is_err() {
-            return;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_in_a_black_hole_is_away_and_comes_back() {
-    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
-    let (valve, open) = watch::channel(true);
-    let url = through(&url, open).await;
-    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let valve = Valve::before(&postgres().database()).await;
+    let store = Store::open(&settings(&dir, valve.url())).await.unwrap();
     store.append(append("run-a", Expected::NoStream)).await.unwrap();
-    valve.send_replace(false);
+    valve.shut();
     let lease = Duration::from_secs(45);
     let (claimed, appended) = tokio::join!(
         store.claim(WorkKind::Run, "me", lease, 1),
@@ -226,12 +281,35 @@ async fn a_server_in_a_black_hole_is_away_and_comes_back() {
     );
     assert!(claimed.unwrap_err().is_retryable());
     assert!(appended.unwrap_err().is_retryable());
-    valve.send_replace(true);
+    valve.open();
     let again = async {
         while store.append(append("run-c", Expected::Any)).await.is_err() {}
         while store.head().await.is_err() {}
     };
-    tokio::time::timeout(Duration::from_mins(1), again).await.unwrap();
+    timeout(Duration::from_mins(1), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_append_that_nobody_waits_for_when_its_turn_comes_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let valve = Valve::before(&postgres().database()).await;
+    let store = Store::open(&settings(&dir, valve.url())).await.unwrap();
+    store.append(append("run-a", Expected::NoStream)).await.unwrap();
+    valve.shut();
+    let mut begun = Box::pin(store.append(append("run-b", Expected::NoStream)));
+    assert!(timeout(Duration::ZERO, &mut begun).await.is_err(), "handed over");
+    // On this only thread the writer comes to its turn, and waits for the server.
+    tokio::task::yield_now().await;
+    let left = timeout(Duration::ZERO, store.append(append("run-c", Expected::NoStream))).await;
+    assert!(left.is_err(), "handed over, and left");
+    valve.open();
+    assert!(matches!(begun.await.unwrap(), Answer::Appended { .. }));
+    store.append(append("run-d", Expected::NoStream)).await.unwrap();
+    let log = store.read(0, 10).await.unwrap();
+    assert_eq!(
+        log.iter().map(|e| e.stream.as_str()).collect::<Vec<_>>(),
+        ["run-a", "run-b", "run-d"]
+    );
 }
 
 #[tokio::test]
@@ -266,4 +344,54 @@ async fn a_store_opened_for_reading_writes_nothing() {
     assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
     let refused = reader.claim(WorkKind::Run, "me", Duration::from_secs(1), 1).await;
     assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn over_tls_somebody_must_vouch_for_the_server() {
+    let server = tokio::task::spawn_blocking(Postgres::with_tls).await.unwrap();
+    let (dir, url) = (tempfile::tempdir().unwrap(), server.database());
+    let vouched = format!("{url}?sslmode=verify-full&sslrootcert={}", server.authority().display());
+    let plain = "SELECT count(*) FILTER (WHERE NOT ssl), count(*) > 0 FROM pg_stat_ssl \
+         JOIN pg_stat_activity USING (pid) WHERE datname LIKE 'test\\_%'";
+    for url in [&vouched, &url] {
+        let store = Store::open(&settings(&dir, url)).await.unwrap();
+        store.append(append("a", Expected::Any)).await.unwrap();
+        assert_eq!(server.sql("postgres", plain), "0|t", "also if nobody asked for it");
+        store.close().await;
+    }
+
+    let unknown = Store::open(&settings(&dir, &format!("{url}?sslmode=verify-full"))).await;
+    let why = unknown.map(drop).unwrap_err();
+    assert!(why.to_string().contains("certificate"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_touch_that_a_release_waits_for_is_not_lost() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    let touch = WorkTouch::now(WorkKey::new(WorkKind::Note, "a"), 1);
+    let asked = Append { touches: vec![touch], ..Append::new(Meta::from_source("test")) };
+    store.append(asked).await.unwrap();
+    let lease = Duration::from_secs(45);
+    let held = store.claim(WorkKind::Note, "me", lease, 1).await.unwrap().remove(0);
+
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    for touching in ["BEGIN", "UPDATE work SET revision = revision + 1, due_at = 0"] {
+        sqlx::query(touching).execute(&mut other).await.unwrap();
+    }
+    let mut bells = store.bells();
+    bells.mark_unchanged();
+    let release = tokio::spawn({
+        let store = store.clone();
+        async move { store.release(&held, Release::Done).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+         AND datname = current_database()";
+    while postgres().sql(name(&url), waiting) != "1" {
+        tokio::task::yield_now().await;
+    }
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    release.await.unwrap().unwrap();
+    assert!(bells.has_changed().unwrap(), "whoever touched it was told in vain");
+    assert_eq!(store.claim(WorkKind::Note, "me", lease, 1).await.unwrap().len(), 1);
 }

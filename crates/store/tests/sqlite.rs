@@ -186,6 +186,7 @@ async fn an_older_database_keeps_its_bodies_and_forgets_its_documents() {
     let mut db = raw(dir.path()).await;
     for older in [
         "DELETE FROM _sqlx_migrations WHERE version > 5",
+        "DROP TABLE runners",
         "DROP TABLE entries",
         "DROP TABLE payloads",
         "CREATE TABLE payloads (sha256 BLOB PRIMARY KEY, bytes BLOB, received_at INTEGER) STRICT",
@@ -288,7 +289,7 @@ async fn a_lost_master_key_is_not_replaced_while_secrets_need_it() {
     store.put_secret("a", &SecretString::from("x")).await.unwrap();
     store.close().await;
     fs::remove_file(dir.path().join("secret.key")).unwrap();
-    insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/secret.key: the master key is gone, and the secrets in the database need it: put it back");
+    insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/secret.key: the master key is not there, and what is sealed needs it: put it back, or name its file by ALDIS_SECRET_KEY_FILE");
 
     fs::write(dir.path().join("secret.key"), format!("{}=", "A".repeat(43))).unwrap();
     let private = fs::Permissions::from_mode(0o600);

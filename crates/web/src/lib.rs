@@ -19,4 +19,4 @@ mod words;
 pub use access::guard;
 pub use pages::{configure_pages, configure_probes};
 pub use projector::{PROJECTIONS, ProjectionError, Projector, Step, rebuild, step};
-pub use state::{Settings, State};
+pub use state::{Intake, Settings, State};

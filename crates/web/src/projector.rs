@@ -156,12 +156,16 @@ async fn advance<P: Projection>(
     let Some(last) = events.last() else { return Ok(Step::Idle) };
     let next = Checkpoint { version: P::VERSION, position: last.position, hash: last.hash };
     let concerns = concerns::<P>(events);
+    batch.resume(checkpoint);
     batch.gather(store, &concerns, checkpoint.map_or(0, |at| at.position)).await?;
     for concern in &concerns {
         batch.fold(concern);
     }
-    let moved = store.step(P::NAME, checkpoint, next, batch.writes()).await?;
-    Ok(if moved { Step::Moved(next.position) } else { Step::Again })
+    if !store.step(P::NAME, checkpoint, next, batch.writes()).await? {
+        return Ok(Step::Again);
+    }
+    batch.reach(next);
+    Ok(Step::Moved(next.position))
 }
 
 async fn restart<P: Projection>(store: &Store, what: &str) -> Result<Step, ProjectionError> {

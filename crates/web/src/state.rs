@@ -21,14 +21,25 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+/// How the process that takes deliveries keeps them while the database is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intake {
+    /// Deliveries wait for the database.
+    pub waits: bool,
+    /// No more can be kept without the database.
+    pub is_full: bool,
+}
+
 /// Shared by all pages. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct State {
     pub(crate) store: Store,
     pub(crate) access: Arc<Access>,
     /// No slash at its end; empty if none is set.
     pub(crate) base_url: Arc<str>,
     pub(crate) warnings: Arc<[String]>,
+    /// `None`: this process takes no deliveries.
+    pub(crate) intake: Option<Arc<dyn Fn() -> Intake + Send + Sync>>,
 }
 
 impl State {
@@ -44,6 +55,13 @@ impl State {
             access: Arc::new(Access::new(rules, &settings.bootstrap_token)),
             base_url: base.into(),
             warnings: settings.warnings.clone().into(),
+            intake: None,
         }
+    }
+
+    /// The same for a process that takes deliveries; `intake` tells the probes how that stands.
+    #[must_use]
+    pub fn with_intake(self, intake: impl Fn() -> Intake + Send + Sync + 'static) -> Self {
+        Self { intake: Some(Arc::new(intake)), ..self }
     }
 }

@@ -4,9 +4,12 @@
 //! Whatever is missing is a panic that says how to get it: a test that needs a server does not pass
 //! without it.
 
+mod certificates;
 mod postgres;
 mod process;
 mod rabbitmq;
+mod valve;
 
 pub use postgres::{Postgres, postgres};
 pub use rabbitmq::{RabbitMq, rabbitmq};
+pub use valve::Valve;

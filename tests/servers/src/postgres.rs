@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::process::{User, end, find, free_port, must};
 
 const PASSWORD: &str = "throw:away/1";
@@ -24,6 +25,8 @@ pub struct Postgres {
     user: User,
     port: u16,
     durable: bool,
+    /// Who vouches for it, if it speaks TLS.
+    tls: Option<Certificates>,
     server: Mutex<Option<Child>>,
     databases: AtomicU32,
 }
@@ -38,6 +41,15 @@ impl Postgres {
     /// Makes a cluster and starts it. One that is not `durable` loses its data with the machine's
     /// power, not with its process.
     pub fn start(durable: bool) -> Self {
+        Self::begin(durable, None)
+    }
+
+    /// One that speaks TLS as well.
+    pub fn with_tls() -> Self {
+        Self::begin(false, Some(Certificates::make(User::unprivileged())))
+    }
+
+    fn begin(durable: bool, tls: Option<Certificates>) -> Self {
         let programs = programs();
         let user = User::unprivileged();
         let dir = tempfile::Builder::new().prefix("aldis-postgres-").tempdir();
@@ -63,6 +75,7 @@ impl Postgres {
             user,
             port: free_port(),
             durable,
+            tls,
             server: Mutex::default(),
             databases: AtomicU32::new(0),
         };
@@ -80,6 +93,11 @@ impl Postgres {
     /// The URL of `database` for a user whose password is `password`, escaped.
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The file of the authority that vouches for it.
+    pub fn authority(&self) -> PathBuf {
+        self.tls.as_ref().expect("it was started with TLS").authority()
     }
 
     /// Runs statements as the superuser; the unaligned rows that they answer with.
@@ -101,11 +119,17 @@ impl Postgres {
         let socket = format!("unix_socket_directories={}", self.dir.path().display());
         let sync = if self.durable { "fsync=on" } else { "fsync=off" };
         let settings = [socket.as_str(), "listen_addresses=127.0.0.1", "max_connections=200", sync];
-        let port = format!("port={}", self.port);
+        let mut settings = settings.map(str::to_owned).to_vec();
+        settings.push(format!("port={}", self.port));
+        if let Some(tls) = &self.tls {
+            settings.push("ssl=on".to_owned());
+            settings.push(format!("ssl_cert_file={}", tls.certificate().display()));
+            settings.push(format!("ssl_key_file={}", tls.key().display()));
+        }
         let data = self.dir.path().join("data");
-        let arguments = ["-D".into(), data.into_os_string()].into_iter().chain(
-            settings.into_iter().chain([port.as_str()]).flat_map(|s| ["-c".into(), s.into()]),
-        );
+        let arguments = ["-D".into(), data.into_os_string()]
+            .into_iter()
+            .chain(settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]));
         *server = Some(self.user.serve(
             &self.programs.join("postgres"),
             arguments,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::process::{User, end, find, free_port};
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -18,6 +19,8 @@ pub struct RabbitMq {
     programs: PathBuf,
     user: User,
     port: u16,
+    /// Where it speaks TLS, and who vouches for it.
+    tls: Option<(u16, Certificates)>,
     /// Of the Erlang node, and of the daemon that knows the node's.
     node_port: u16,
     names_port: u16,
@@ -33,6 +36,15 @@ pub fn rabbitmq() -> &'static RabbitMq {
 impl RabbitMq {
     /// Makes a node and starts it.
     pub fn start() -> Self {
+        Self::begin(None)
+    }
+
+    /// The same, which speaks TLS as well.
+    pub fn with_tls() -> Self {
+        Self::begin(Some((free_port(), Certificates::make(User::unprivileged()))))
+    }
+
+    fn begin(tls: Option<(u16, Certificates)>) -> Self {
         let programs = programs();
         let user = User::unprivileged();
         let dir = tempfile::Builder::new().prefix("aldis-rabbitmq-").tempdir();
@@ -40,7 +52,9 @@ impl RabbitMq {
         user.owns(dir.path());
         let (port, node_port, names_port) = (free_port(), free_port(), free_port());
         let running = Mutex::default();
-        let this = Self { dir, programs, user, port, node_port, names_port, running };
+        let this = Self { dir, programs, user, port, tls, node_port, names_port, running };
+        std::fs::write(this.dir.path().join("rabbitmq.conf"), this.configuration())
+            .expect("the directory is ours");
         this.resume();
         this
     }
@@ -48,6 +62,23 @@ impl RabbitMq {
     /// Where it listens, as a URL.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+    }
+
+    /// Where it speaks TLS, as a URL, and the file of the authority that vouches for it.
+    pub fn tls(&self) -> (String, PathBuf) {
+        let (port, certificates) = self.tls.as_ref().expect("it was started with TLS");
+        (format!("amqps://guest:guest@127.0.0.1:{port}"), certificates.authority())
+    }
+
+    fn configuration(&self) -> String {
+        let Some((port, certificates)) = &self.tls else { return String::new() };
+        format!(
+            "listeners.ssl.default = 127.0.0.1:{port}\nssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\nssl_options.keyfile = {}\n",
+            certificates.authority().display(),
+            certificates.certificate().display(),
+            certificates.key().display()
+        )
     }
 
     /// Starts it again, with the queues and messages that it had, and waits until it answers.
@@ -105,7 +136,7 @@ impl RabbitMq {
             ("RABBITMQ_DIST_PORT", self.node_port.to_string()),
             ("RABBITMQ_MNESIA_BASE", dir("mnesia")),
             ("RABBITMQ_LOG_BASE", dir("logs")),
-            ("RABBITMQ_CONFIG_FILE", dir("none")),
+            ("RABBITMQ_CONFIG_FILE", dir("rabbitmq.conf")),
             ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", dir("plugins")),
             // In the foreground, as one process, without reading its input.

@@ -1,6 +1,7 @@
 //! The rules of the house, as tests: who may import whom, and how the sources look.
 //! Every test lists all offenders at once. They only read; nothing here starts the bot.
 
+mod compose;
 mod edges;
 mod graph;
 mod readme;

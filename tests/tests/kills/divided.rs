@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use aldis_tests::process::REMOTE;
+
 use crate::play::Play;
 use crate::world::World;
 
-const PARTS: [&str; 6] = ["ingress,web", "planner", "planner", "feedback", "feedback", "runner"];
+const PARTS: [&str; 6] =
+    ["ingress,dispatch,web", "planner", "planner", "feedback", "feedback", REMOTE];
 /// A process that is killed keeps its lease for up to 90 s.
 const PATIENCE: Duration = Duration::from_secs(200);
 

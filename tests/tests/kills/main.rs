@@ -4,11 +4,15 @@
 //! what stands there when nothing was killed. Needs git and bubblewrap, and builds the program.
 
 mod burst;
+mod compose;
 mod divided;
 mod effects;
+mod moved;
 mod oracle;
 mod play;
 mod points;
+mod spool;
 mod stops;
 mod trials;
+mod vanish;
 mod world;

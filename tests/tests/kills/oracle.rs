@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aldis_domain::event::Event;
 use aldis_domain::report::Outcome;
 use aldis_gitlab_sim::{Attempt, Route};
+use aldis_tests::oracle::{self, Log};
 use tokio::sync::OnceCell;
 
 use crate::play::Play;
@@ -29,16 +30,13 @@ pub(crate) async fn undisturbed(play: Play) -> &'static str {
     seen.await
 }
 
-/// One event of the log: stream, event.
-type Log = Vec<(String, Event)>;
-
 impl World {
     /// A person sees what stands there when nothing is killed; a tracked run that was under way
     /// when its runner died is the one exception.
     pub(crate) async fn ends_like(&mut self, play: Play) {
         self.nothing_lost_or_doubled().await;
         let log = self.log().await;
-        let unknown = finishes(&log).any(|(_, outcome)| outcome == Outcome::Unknown);
+        let unknown = oracle::outcomes(&log).any(|outcome| outcome == Outcome::Unknown);
         let expected = undisturbed(play).await;
         let expected = if unknown { with_unknown_outcome(expected) } else { expected.to_owned() };
         let seen = self.seen();
@@ -51,9 +49,9 @@ impl World {
     /// What the log and the calls must say in any case.
     pub(crate) async fn nothing_lost_or_doubled(&self) {
         let log = self.log().await;
-        let mut problems = self.deliveries(&log);
-        problems.extend(runs(&log));
-        problems.extend(intents(&log));
+        let mut problems = oracle::deliveries(&self.sim, &log);
+        problems.extend(oracle::runs(&log));
+        problems.extend(oracle::intents(&log));
         problems.extend(self.created(&log));
         problems.extend(self.links(&log));
         let problems = problems.join("\n  ");
@@ -72,39 +70,6 @@ impl World {
         store.close().await;
         let sent = self.sim.deliveries().iter().all(|d| d.attempts.iter().any(Attempt::ok));
         sent && waits.is_ok_and(|waits| waits.due + waits.leased + waits.later == 0)
-    }
-
-    /// What was answered 2xx is in the log once, and has one outcome.
-    fn deliveries(&self, log: &Log) -> Vec<String> {
-        let mut problems = Vec::new();
-        for delivery in self.sim.deliveries() {
-            let of_it = |wanted: fn(&Event) -> bool| {
-                let name = aldis_domain::stream::delivery("shared", &delivery.key);
-                log.iter().filter(|(stream, event)| *stream == name && wanted(event)).count()
-            };
-            let received = of_it(|e| matches!(e, Event::DeliveryReceived(_)));
-            let decided = of_it(|e| matches!(e, Event::DeliveryDecided(_)));
-            let answered = delivery.attempts.iter().any(Attempt::ok);
-            if !answered || (received, decided) != (1, 1) {
-                let (id, what) = (delivery.id, delivery.trigger.event());
-                problems.push(format!(
-                    "{what} {id}: answered {answered}, received {received}, decided {decided}"
-                ));
-            }
-        }
-        let mut commands = BTreeMap::new();
-        for (_, event) in log {
-            if let Event::CommandHandled(command) = event {
-                *commands.entry(command.note).or_insert(0) += 1;
-            }
-        }
-        problems.extend(
-            commands
-                .iter()
-                .filter(|(_, n)| **n != 1)
-                .map(|(note, n)| format!("note {note}: {n} times")),
-        );
-        problems
     }
 
     /// What is made in GitLab was made once.
@@ -166,71 +131,10 @@ impl World {
         for (site, part) in &mut self.parts {
             part.terminate();
             let status = part.end().await;
-            assert!(status.success(), "{} ends with {status}: {}", site.roles(), part.said());
+            assert!(status.success(), "{} ends with {status}: {}", site.name(), part.said());
         }
         self.sim.stop().await;
     }
-}
-
-fn finishes(log: &Log) -> impl Iterator<Item = (&str, Outcome)> {
-    log.iter().filter_map(|(stream, event)| match event {
-        Event::RunFinished(finished) => Some((stream.as_str(), finished.outcome)),
-        _ => None,
-    })
-}
-
-/// Every wish has one run, which ended once, with the result of its last attempt; a tracked one
-/// started at most once.
-fn runs(log: &Log) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut wishes = BTreeSet::new();
-    for (name, event) in log {
-        let Event::RunRequested(run) = event else { continue };
-        let tracked = run.deploys.is_some();
-        if !wishes.insert((run.sha.as_str(), &run.stack, tracked, run.round)) {
-            problems.push(format!("{} of {} was asked for twice", run.stack, run.sha));
-        }
-        let own = || log.iter().filter(move |(stream, _)| stream == name).map(|(_, event)| event);
-        let attempts: Vec<u64> = own()
-            .filter_map(|e| if let Event::AttemptStarted(a) = e { Some(a.epoch) } else { None })
-            .collect();
-        let ends: Vec<Option<u64>> = own()
-            .filter_map(|e| if let Event::RunFinished(f) = e { Some(f.epoch) } else { None })
-            .collect();
-        if ends != [attempts.last().copied()] {
-            problems.push(format!(
-                "{} of {}: attempts {attempts:?}, ends {ends:?}",
-                run.stack, run.sha
-            ));
-        }
-        if tracked && attempts.len() > 1 {
-            problems.push(format!("{} deploys {} times", run.stack, attempts.len()));
-        }
-    }
-    problems
-}
-
-/// Each intent has its outcome before the next one, and none is open at the end.
-fn intents(log: &Log) -> Vec<String> {
-    let mut open = BTreeSet::new();
-    let mut problems = Vec::new();
-    for (stream, event) in log {
-        match event {
-            Event::StatusesIntended(_) | Event::NoteIntended(_) | Event::DeploymentIntended(_)
-                if !open.insert(stream) =>
-            {
-                problems.push(format!("{stream}: intended again while in doubt"));
-            }
-            Event::StatusesSettled(_)
-            | Event::NoteConfirmed(_)
-            | Event::NoteRefused(_)
-            | Event::DeploymentConfirmed(_)
-            | Event::DeploymentRefused(_) => drop(open.remove(stream)),
-            _ => {}
-        }
-    }
-    problems.extend(open.iter().map(|stream| format!("{stream}: left in doubt")));
-    problems
 }
 
 /// The end of [`Play::Merge`] when nobody knows how the deployment went.

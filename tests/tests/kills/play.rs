@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aldis_gitlab_sim::{Commented, MergeRequestRef, NewMergeRequest};
-use aldis_tests::HOOK_SECRET;
 
 use crate::world::World;
 
@@ -44,6 +43,14 @@ impl World {
     /// Kills those parts whose turn it is, as soon as GitLab hears of what was done.
     async fn lose_parts(&mut self) {
         let Some(losing) = self.losing.pop_front() else { return };
+        self.until_gitlab_hears().await;
+        for part in losing {
+            self.parts[part].1.kill().await;
+        }
+    }
+
+    /// Waits for the next call.
+    pub(crate) async fn until_gitlab_hears(&self) {
         let calls = self.sim.calls().len();
         let heard = async {
             while self.sim.calls().len() == calls {
@@ -52,15 +59,12 @@ impl World {
         };
         let heard = tokio::time::timeout(PATIENCE, heard).await;
         assert!(heard.is_ok(), "{}", self.describe("GitLab hears nothing"));
-        for part in losing {
-            self.parts[part].1.kill().await;
-        }
     }
 
     /// Somebody without the secret is turned away; GitLab sends what nobody can read.
-    async fn strangers(&mut self) {
+    pub(crate) async fn strangers(&mut self) {
         self.post("wrong", "{}").await;
-        while !self.post(HOOK_SECRET, "{").await {
+        while !self.post(&self.hook_token, "{").await {
             self.revive().await;
         }
     }
@@ -78,21 +82,21 @@ impl World {
         request.send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
-    fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.push("slip", BRANCH, "false\n");
         self.sim.by(self.developer).propose(self.project, BRANCH, "Faster").expect("a proposal");
     }
 
-    fn fix(&mut self) {
+    pub(crate) fn fix(&mut self) {
         self.push("fix", BRANCH, "echo fine\n");
     }
 
-    fn test_again(&mut self) {
+    pub(crate) fn test_again(&mut self) {
         let said = self.sim.by(self.developer).comment(self.merge_request(), "/test app");
         assert!(matches!(said, Ok(Commented::Note(_))), "GitLab takes it for a comment");
     }
 
-    fn merge(&mut self) {
+    pub(crate) fn merge(&mut self) {
         let merged = self.sim.by(self.developer).merge(self.merge_request());
         self.name_commit("merge", merged.expect("it can be merged"));
     }

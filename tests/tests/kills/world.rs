@@ -13,7 +13,7 @@ use aldis_gitlab_sim::{
     Simulator, Trigger, UserId,
 };
 use aldis_test_servers::{postgres, rabbitmq};
-use aldis_tests::process::{Process, Site};
+use aldis_tests::process::{Process, REMOTE, Site};
 use aldis_tests::{HOOK_SECRET, SIGNING_TOKEN};
 use tempfile::NamedTempFile;
 
@@ -32,6 +32,36 @@ stacks:
 ";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// GitLab before the bot is there: a project with one commit, and the tokens of the bot's user.
+pub(crate) struct GitLab {
+    pub(crate) sim: Simulator,
+    pub(crate) project: ProjectId,
+    pub(crate) developer: UserId,
+    pub(crate) token: String,
+    /// For cloning alone.
+    pub(crate) git_token: String,
+}
+
+impl GitLab {
+    pub(crate) async fn start() -> Self {
+        let sim = Simulator::start(Options::default()).await.expect("the simulator; it needs git");
+        let developer = sim.create_user("alice");
+        let user = sim.create_bot(BOT);
+        let token = sim.create_token(user, &[Scope::Api], None).expect("a token");
+        let git_token = sim.create_token(user, &[Scope::ReadRepository], None).expect("a token");
+        let project = sim.create_project("group/demo", developer).expect("a project");
+        sim.set_member(project, user, AccessLevel::Maintainer).expect("a member");
+        let files = [(".aldis.yml", Some(CONFIG)), ("test.sh", Some("true\n"))];
+        sim.by(developer).commit_and_push(project, "main", &files, "Begin").expect("a commit");
+        Self { sim, project, developer, token, git_token }
+    }
+
+    /// From now on the project's hook calls this bot.
+    pub(crate) fn call(&self, bot: &Site, secret: Secret) {
+        self.sim.add_hook(self.project, &bot.webhook_url(), secret, Trigger::ALL).expect("a hook");
+    }
+}
+
 /// A world in which the bot may die at any time.
 pub(crate) struct World {
     /// What is tried, for messages.
@@ -49,12 +79,17 @@ pub(crate) struct World {
     settings: Vec<(String, String)>,
     /// The master key that all processes share.
     key: Option<NamedTempFile>,
+    /// With which GitLab's hook proves that it is genuine.
+    pub(crate) hook_token: String,
     /// Failpoints of the starts to come.
     starts: VecDeque<String>,
     /// Kills the bot itself when an endpoint has been called so often.
     pub(crate) kill_at: Option<(Route, usize)>,
     /// How often the bot was killed.
     pub(crate) kills: usize,
+    /// What comes later than this is not waited for: above all the look at what may have landed
+    /// late, 75 s after each kill that left a write without an answer.
+    pub(crate) soon: Duration,
     /// How long one act may take to settle.
     pub(crate) patience: Duration,
     /// Commits by name.
@@ -91,11 +126,16 @@ impl World {
         let mut world = Self::make(name, &[], &shared, Some(roles[0])).await;
         world.key = Some(key);
         let base_url = world.site.base_url();
-        for role in &roles[1..] {
-            let settings = world.settings.iter().map(|(n, v)| (n.as_str(), v.as_str()));
-            let settings: Vec<_> =
-                settings.chain([("ALDIS_BASE_URL", base_url.as_str())]).collect();
-            let site = Site::new(&settings).part(role);
+        for (number, role) in roles.iter().enumerate().skip(1) {
+            let site = if *role == REMOTE {
+                let token = world.site.told(&["runners", "add", &format!("r{number}")]).await;
+                Site::new(&[("ALDIS_SERVER_URL", &base_url), ("ALDIS_RUNNER_TOKEN", token.trim())])
+            } else {
+                let settings = world.settings.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+                let own = [("ALDIS_BASE_URL", base_url.as_str())];
+                Site::new(&settings.chain(own).collect::<Vec<_>>())
+            };
+            let site = site.part(role);
             let process = site.start(None).await;
             world.parts.push((site, process));
         }
@@ -108,15 +148,11 @@ impl World {
         shared: &[(&str, &str)],
         roles: Option<&'static str>,
     ) -> Self {
-        let sim = Simulator::start(Options::default()).await.expect("the simulator; it needs git");
-        let developer = sim.create_user("alice");
-        let user = sim.create_bot(BOT);
-        let token = sim.create_token(user, &[Scope::Api], None).expect("a token");
-        let project = sim.create_project("group/demo", developer).expect("a project");
-        sim.set_member(project, user, AccessLevel::Maintainer).expect("a member");
+        let gitlab = GitLab::start().await;
         let own = [
-            ("GITLAB_URL", sim.url()),
-            ("GITLAB_TOKEN", &token),
+            ("GITLAB_URL", gitlab.sim.url()),
+            ("GITLAB_TOKEN", &gitlab.token),
+            ("GIT_AUTH_TOKEN", &gitlab.git_token),
             ("GITLAB_WEBHOOK_SECRET", HOOK_SECRET),
             ("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING_TOKEN),
             ("GITLAB_API_BUDGET", "60000"),
@@ -124,13 +160,22 @@ impl World {
         let settings: Vec<(&str, &str)> = own.iter().chain(shared).copied().collect();
         let site = Site::new(&settings).part(roles.unwrap_or_default());
         let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let files = [(".aldis.yml", Some(CONFIG)), ("test.sh", Some("true\n"))];
-        sim.by(developer).commit_and_push(project, "main", &files, "Begin").expect("a commit");
         let secret =
             Secret::Both { token: HOOK_SECRET.to_owned(), signing: SIGNING_TOKEN.to_owned() };
         let mut starts: VecDeque<String> = failpoints.iter().map(|p| (*p).to_owned()).collect();
         let bot = site.start(starts.pop_front().as_deref()).await;
-        sim.add_hook(project, &site.webhook_url(), secret, Trigger::ALL).expect("a hook");
+        gitlab.call(&site, secret);
+        Self { settings, starts, ..Self::around(name, gitlab, (site, bot), HOOK_SECRET) }
+    }
+
+    /// A world of this GitLab and the bot that it calls with this token.
+    pub(crate) fn around(
+        name: &str,
+        gitlab: GitLab,
+        (site, bot): (Site, Process),
+        hook_token: &str,
+    ) -> Self {
+        let GitLab { sim, project, developer, .. } = gitlab;
         Self {
             name: name.to_owned(),
             sim,
@@ -140,11 +185,13 @@ impl World {
             bot,
             parts: Vec::new(),
             losing: VecDeque::new(),
-            settings,
+            settings: Vec::new(),
             key: None,
-            starts,
+            hook_token: hook_token.to_owned(),
+            starts: VecDeque::new(),
             kill_at: None,
             kills: 0,
+            soon: Duration::from_secs(40),
             patience: Duration::from_mins(1),
             commits: BTreeMap::new(),
         }
@@ -167,7 +214,7 @@ impl World {
             let idle = tokio::time::timeout(self.patience, self.sim.deliveries_idle()).await;
             assert!(idle.is_ok(), "{}: deliveries do not come to an end", self.name);
             // An error says that the bot was killed just now.
-            let at_rest = matches!(self.site.at_rest().await, Ok(true));
+            let at_rest = matches!(self.site.at_rest(self.soon).await, Ok(true));
             let alive = self.bot.ended().is_none();
             if all_sent && at_rest && alive && !self.send_again() && self.sim.calls().len() == calls
             {
@@ -189,7 +236,7 @@ impl World {
     pub(crate) async fn revive(&mut self) {
         for (site, process) in &mut self.parts {
             if let Some(status) = process.ended() {
-                assert_eq!(status.signal(), Some(9), "{}: {}", site.roles(), process.said());
+                assert_eq!(status.signal(), Some(9), "{}: {}", site.name(), process.said());
                 self.kills += 1;
                 *process = site.start(None).await;
             }
@@ -224,7 +271,7 @@ impl World {
             self.bot.said(),
             self.parts
                 .iter()
-                .map(|(site, part)| format!("{}:\n{}", site.roles(), part.said()))
+                .map(|(site, part)| format!("{}:\n{}", site.name(), part.said()))
                 .collect::<String>()
         )
     }

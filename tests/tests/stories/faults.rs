@@ -1,5 +1,8 @@
 //! GitLab answers wrongly, late or not at all: in the end everything stands where it should, once.
 
+use std::time::Duration;
+
+use aldis_domain::touch::WorkKind;
 use aldis_gitlab_sim::{Fault, FaultKind, Route};
 use aldis_tests::{Setup, Story};
 
@@ -16,6 +19,7 @@ pub(crate) fn cannot_transition() -> FaultKind {
 /// What passes by itself.
 fn passing() -> Vec<(&'static str, FaultKind)> {
     vec![
+        ("408", FaultKind::status(408)),
         ("409", FaultKind::status(409)),
         ("429 with Retry-After", FaultKind::rate_limited(1)),
         ("429 without", FaultKind::action_limited()),
@@ -111,6 +115,7 @@ async fn comments_come_right_when_their_making_fails_for_a_while() {
     let kinds = [
         ("429-header", FaultKind::rate_limited(1)),
         ("429", FaultKind::action_limited()),
+        ("408", FaultKind::status(408)),
         ("409", FaultKind::status(409)),
         ("lost", FaultKind::LoseAnswer),
     ];
@@ -194,6 +199,7 @@ async fn deployments_come_right_when_writes_fail_for_a_while() {
     story.settle().await;
     let create = [
         ("429-header", FaultKind::rate_limited(1)),
+        ("408", FaultKind::status(408)),
         ("409", FaultKind::status(409)),
         ("lost", FaultKind::LoseAnswer),
     ];
@@ -339,5 +345,40 @@ async fn a_run_that_ends_while_gitlab_is_away_is_told_when_it_is_back() {
       aldis/ci: canceled "canceled on request"
     "#);
     assert_eq!(story.notes(mr).len(), 1);
+    story.finish().await;
+}
+
+/// GitLab carries out what it was sent long after the bot has given up waiting, and has gone on.
+#[tokio::test]
+async fn what_lands_late_is_made_good_when_nothing_can_land_any_more() {
+    let story = Story::start().await;
+    let mr = story.propose_commit("A", &[("ci.sh", "exit 1\n")]);
+    story.settle().await;
+    let late = || FaultKind::LandLate(Duration::from_secs(5));
+    story.sim.fault(Fault::on(Route::NoteUpdate, late()));
+    // The aggregate and the stack's pending line come before.
+    story.sim.fault(Fault::on(Route::StatusPost, late()).skip(2));
+    story.push("B", "feature", &[("ci.sh", "echo fine\n")]);
+    let green = |s: &Story| s.shows("B", "aldis", "success") && s.headline(mr).contains('✓');
+    story.until_seen("all is told", |s| !s.sim.faults_left() && green(s)).await;
+    story.until_seen("the late ones spoil it", |s| s.shows("B", "aldis/ci", "running")).await;
+    story
+        .until("it was looked at once more", async || {
+            let kinds = [WorkKind::Statuses, WorkKind::Note];
+            let mut later = 0;
+            for kind in kinds {
+                later += story.bot.store.backlog(kind).await.expect("the backlog").later;
+            }
+            later == 0
+        })
+        .await;
+    story.settle().await;
+    insta::assert_snapshot!(story.statuses("B"), @r#"
+    feature B: success (external)
+      aldis: success "1 stack passed"
+      aldis/ci: success "passed in T"
+      (1 retried)
+    "#);
+    assert_eq!(story.headline(mr), "### ✓ 1 stack passed");
     story.finish().await;
 }

@@ -93,6 +93,7 @@ async fn a_runner_that_comes_back_too_late_changes_nothing() {
     let second = story.take_run().await.ticket;
     let late = story.end_run(&first, Outcome::Failed).await;
     assert_eq!(late, Err(DispatchError::Stale));
+    story.until_seen("the run is on", |s| s.shows("A", "aldis/ci", "running")).await;
     story.end_run(&second, Outcome::Passed).await.unwrap();
     let late = story.end_run(&first, Outcome::Failed).await;
     assert_eq!(late, Err(DispatchError::Stale));
@@ -123,6 +124,8 @@ stacks:
     for _ in 0..2 {
         let run = story.take_run().await;
         assert_eq!(run.stack_name, "build");
+        // A merge request that is planned only after the run was lost would begin another.
+        story.settle_but_runs().await;
         story.runner_vanishes(&run.ticket).await;
     }
     story.no_run_is_left().await;

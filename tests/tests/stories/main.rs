@@ -7,6 +7,8 @@ mod config;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod faults;

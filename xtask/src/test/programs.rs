@@ -9,9 +9,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
 /// (program, Debian package)
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 7] = [
     ("cc", "gcc libc6-dev"),
     ("git", "git"),
+    ("openssl", "openssl"),
     ("bwrap", "bubblewrap"),
     ("slirp4netns", "slirp4netns"),
     ("initdb", "postgresql"),
@@ -137,10 +138,18 @@ mod tests {
         let packages = missing(&NEEDED, |program| program == "git");
         assert_eq!(
             packages,
-            ["gcc", "libc6-dev", "bubblewrap", "slirp4netns", "postgresql", "rabbitmq-server"]
+            [
+                "gcc",
+                "libc6-dev",
+                "openssl",
+                "bubblewrap",
+                "slirp4netns",
+                "postgresql",
+                "rabbitmq-server",
+            ]
         );
         let sandbox = missing(&NEEDED, |program| {
-            ["cc", "git", "initdb", "rabbitmq-server"].contains(&program)
+            ["cc", "git", "openssl", "initdb", "rabbitmq-server"].contains(&program)
         });
         assert_eq!(
             please_install(&sandbox).advice,

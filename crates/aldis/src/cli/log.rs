@@ -2,7 +2,7 @@
 
 use std::io::{Write, stdout};
 
-use aldis_store::{Breach, Position, Store, StoreError, Verified};
+use aldis_store::{Breach, Head, Position, Store, StoreError, Verified};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(super) async fn verify(as_json: bool) -> Result<u8> {
     let mut out = stdout().lock();
     match checked {
         Ok(verified) if as_json => writeln!(out, "{:#}", whole(&verified))?,
-        Ok(verified) => writeln!(out, "{}", sentence(&verified))?,
+        Ok(verified) => writeln!(out, "ok: {}", sentence(&verified.head))?,
         Err(StoreError::Broken(breach)) => {
             if as_json {
                 writeln!(out, "{:#}", broken(&breach))?;
@@ -35,14 +35,14 @@ pub(super) async fn verify(as_json: bool) -> Result<u8> {
     Ok(0)
 }
 
-fn sentence(verified: &Verified) -> String {
-    let Verified { events, head } = verified;
-    let events = match events {
-        0 => return "ok: the log is empty".to_owned(),
+/// What a whole log is, by its end: positions have no gaps.
+pub(super) fn sentence(head: &Head) -> String {
+    let events = match head.position {
+        0 => return "the log is empty".to_owned(),
         1 => "1 event".to_owned(),
         many => format!("{many} events"),
     };
-    format!("ok: {events}, head at position {}, hash {}", head.position, hex(&head.hash))
+    format!("{events}, head at position {}, hash {}", head.position, hex(&head.hash))
 }
 
 fn whole(verified: &Verified) -> Value {
@@ -70,6 +70,6 @@ fn position(breach: &Breach) -> Option<Position> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,37 +4,26 @@ use std::io::Write;
 
 use anyhow::Result;
 use secrecy::ExposeSecret;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bot::Bot;
 use crate::roles::Role;
+use crate::sandbox;
 use crate::settings::{Settings, environment};
+use crate::stopping::Signals;
 
 pub(crate) async fn run(roles: Vec<Role>) -> Result<u8> {
     let settings = Settings { roles: roles.into_iter().collect(), ..Settings::read(&environment)? };
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
+    let stop_timeout = settings.stop_timeout;
     let bot = Bot::start(settings).await?;
     greet(&bot)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping: what runs may finish; a second signal cancels it");
+    let mut signals = Signals::listen()?;
+    signals.next().await;
     let runs = bot.runs();
-    let stop = bot.stop();
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return Ok(0),
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        runs.send_replace(aldis_runner::Stop::Cancel);
-    }
+    signals.see_off(bot.stop(), &runs, stop_timeout).await;
+    Ok(0)
 }
 
 fn greet(bot: &Bot) -> Result<()> {
@@ -48,13 +37,8 @@ fn greet(bot: &Bot) -> Result<()> {
         writeln!(out, "  pages        {base}/")?;
         writeln!(out, "  page token   {}", token.expose_secret())?;
     }
-    if let Some(capabilities) = &bot.capabilities {
-        writeln!(out, "  sandbox      {}", capabilities.sandbox)?;
-        writeln!(out, "  network      {}", capabilities.network)?;
-        writeln!(out, "  limits       {}", capabilities.limits)?;
-        for remark in &capabilities.remarks {
-            writeln!(out, "  note         {remark}")?;
-        }
+    match &bot.capabilities {
+        Some(capabilities) => sandbox::describe(&mut out, capabilities),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -219,9 +219,11 @@ fn settings(
         data_dir: dir.path().to_owned(),
         postgres: None,
         amqp: None,
+        spool_limit: 1 << 30,
         key_file: None,
         executor,
         slots: 2,
+        stop_timeout: std::time::Duration::ZERO,
         bootstrap_token: None,
         failpoint: None,
     }

@@ -42,7 +42,7 @@ pub const TABLE: &[Setting] = &[
     setting(
         "ALDIS_DATA_DIR",
         "./aldis-data",
-        "directory of the database, the mirrors and the runs",
+        "directory of the database, the spool, the mirrors and the runs",
     ),
     setting(
         "ALDIS_DATABASE_URL",
@@ -52,7 +52,12 @@ pub const TABLE: &[Setting] = &[
     setting(
         "ALDIS_AMQP_URL",
         "",
-        "`amqp://user:password@host:5672`, a RabbitMQ through which processes tell each other to look",
+        "`amqps://user:password@host:5671`, a RabbitMQ through which processes tell each other to look",
+    ),
+    setting(
+        "ALDIS_SPOOL_LIMIT",
+        "1024",
+        "MiB of deliveries that are kept in the data directory while the database is away",
     ),
     setting(
         "ALDIS_SECRET_KEY_FILE",
@@ -61,6 +66,18 @@ pub const TABLE: &[Setting] = &[
     ),
     setting("ALDIS_EXECUTOR", "bubblewrap", "`bubblewrap`, or `shell` without isolation"),
     setting("ALDIS_SLOTS", "2", "how many runs go on at once"),
+    setting(
+        "ALDIS_STOP_TIMEOUT",
+        "300",
+        "seconds that runs may go on when a process is asked to stop; then test runs are handed back",
+    ),
+    setting("ALDIS_SERVER_URL", "", "of `aldis runner`: URL of the server whose runs it executes"),
+    setting("ALDIS_RUNNER_TOKEN", "", "of `aldis runner`: its token, from `aldis runners add`"),
+    setting(
+        "ALDIS_SERVER_CA_FILE",
+        "",
+        "of `aldis runner`: PEM file with certificate authorities to trust besides the system's",
+    ),
     setting("ALDIS_BOOTSTRAP_TOKEN", "made at the first start", "opens the pages"),
     setting("ALDIS_LOG", "info", "what is logged, as in `info,aldis_feedback=debug`"),
     setting("ALDIS_LOG_FORMAT", "text", "`text` or `json`"),

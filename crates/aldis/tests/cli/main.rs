@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod healthy;
+#[cfg(test)]
 mod lint;
+#[cfg(test)]
+mod moving;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

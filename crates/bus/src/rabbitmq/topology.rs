@@ -41,7 +41,7 @@ impl Queue<'_> {
                 table.insert("x-max-length".into(), AMQPValue::LongInt(1000));
                 let queue = within(channel.queue_declare("".into(), own, table)).await?;
                 let name = queue.name().as_str().to_owned();
-                for topic in heard.iter().filter(|topic| !topic.has_queue()) {
+                for topic in heard.iter().filter(|topic| !topic.is_shared()) {
                     bind(channel, &name, *topic).await?;
                 }
                 Ok(name)

@@ -33,6 +33,7 @@ fn dispatch(store: &Store, bus: &Bus) -> Dispatch {
         gitlab: "https://git.example/gitlab".to_owned(),
         user: "oauth2".to_owned(),
         token: "glpat-sesame".into(),
+        only_reads: true,
         ca_file: None,
         verify_tls: true,
     };
@@ -132,7 +133,12 @@ impl Queue {
     }
 
     pub(crate) async fn claim(&self) -> Option<Assignment> {
-        let request = ClaimRequest { runner: "runner/1".to_owned() };
+        self.ask_for("", false).await
+    }
+
+    /// Claims under an id of the test's own, perhaps not for the first time.
+    pub(crate) async fn ask_for(&self, id: &str, again: bool) -> Option<Assignment> {
+        let request = ClaimRequest { runner: "runner/1".to_owned(), id: id.to_owned(), again };
         self.dispatch.claim(request).await.unwrap()
     }
 
@@ -155,7 +161,7 @@ impl Queue {
         let events = self.store.load(&stream::run(&run(number))).await.unwrap();
         let told = events.iter().map(|envelope| match envelope.event().unwrap() {
             Event::AttemptStarted(started) => format!("attempt {}", started.attempt),
-            Event::AttemptLost(lost) if !lost.counts => "lost by a restart".to_owned(),
+            Event::AttemptLost(lost) if !lost.counts => "lost through no fault".to_owned(),
             Event::AttemptLost(_) => "lost".to_owned(),
             Event::RunFinished(finished) => format!("ended {:?}", finished.outcome).to_lowercase(),
             other => other.kind().to_owned(),

@@ -75,7 +75,8 @@ async fn many_slots_never_share_a_run() {
     }
     let slots = (0..10).map(|slot| {
         let dispatch = queue.dispatch.clone();
-        let request = ClaimRequest { runner: format!("runner/{slot}") };
+        let runner = format!("runner/{slot}");
+        let request = ClaimRequest { id: runner.clone(), runner, again: false };
         tokio::spawn(async move { dispatch.claim(request).await.unwrap() })
     });
     let mut got = Vec::new();
@@ -128,7 +129,8 @@ async fn a_queue_that_cannot_store_asks_to_come_again() {
     queue.ask(request(1, false)).await;
     let ticket = queue.ticket().await;
     queue.store.close().await;
-    let request = ClaimRequest { runner: "runner/1".to_owned() };
+    let runner = "runner/1".to_owned();
+    let request = ClaimRequest { runner, id: String::new(), again: false };
     let answers = [
         queue.dispatch.claim(request).await.map(drop),
         queue.dispatch.heartbeat(&ticket).await.map(drop),

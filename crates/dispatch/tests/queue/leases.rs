@@ -2,6 +2,7 @@
 
 use aldis_dispatch::LEASE;
 use aldis_domain::report::Outcome;
+use aldis_domain::touch::WorkKind;
 use aldis_protocol::{Directive, DispatchError, Dispatcher};
 
 use crate::bench::{Queue, request};
@@ -74,19 +75,38 @@ async fn a_tracked_run_starts_once_and_may_end_late() {
     let queue = Queue::start().await;
     queue.ask(request(1, true)).await;
     let ticket = queue.ticket().await;
-    queue.wait_seconds(9 * 60);
+    queue.wait_seconds(99);
     assert!(queue.claim().await.is_none());
     assert_eq!(queue.rows().await, (0, 1), "given up late");
-    queue.wait_seconds(60);
+    queue.wait_seconds(1);
     assert!(queue.claim().await.is_none(), "never a second attempt");
     insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost, ended unknown");
     assert_eq!(queue.rows().await, (0, 0));
-    assert_eq!(queue.dispatch.heartbeat(&ticket).await, Err(DispatchError::Stale));
+    assert_eq!(queue.dispatch.heartbeat(&ticket).await, Ok(Directive::Go), "its steps go on");
     queue.finish(&ticket, Outcome::Passed).await.unwrap();
     insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost, ended unknown, ended passed");
+    assert_eq!(queue.dispatch.heartbeat(&ticket).await, Err(DispatchError::Stale));
     queue.finish(&ticket, Outcome::Failed).await.unwrap();
     insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost, ended unknown, ended passed");
     assert!(queue.claim().await.is_none());
+}
+
+/// The claim is committed before the attempt begins, and only the attempt takes the run away.
+#[tokio::test]
+async fn between_the_next_claim_and_its_attempt_the_last_runner_is_heard() {
+    for is_tracked in [false, true] {
+        let queue = Queue::start().await;
+        queue.ask(request(1, is_tracked)).await;
+        let ticket = queue.ticket().await;
+        queue.wait_seconds(600);
+        let claimed = queue.store.claim(WorkKind::Run, "another", LEASE, 1).await.unwrap();
+        assert_eq!(claimed[0].took_over, Some(ticket.epoch));
+        let heard = queue.dispatch.heartbeat(&ticket).await;
+        assert_eq!(heard.is_ok(), is_tracked, "a test run is another's now");
+        queue.finish(&ticket, Outcome::Passed).await.unwrap();
+        assert_eq!(queue.story(1).await, "run_requested, attempt 1, ended passed");
+        assert_eq!(queue.rows().await, (0, 0));
+    }
 }
 
 #[tokio::test]
@@ -94,9 +114,9 @@ async fn a_tracked_runs_heartbeat_keeps_it_for_long() {
     let queue = Queue::start().await;
     queue.ask(request(1, true)).await;
     let ticket = queue.ticket().await;
-    queue.wait_seconds(300);
+    queue.wait_seconds(60);
     assert_eq!(queue.dispatch.heartbeat(&ticket).await, Ok(Directive::Go));
-    queue.wait_seconds(9 * 60);
+    queue.wait_seconds(99);
     assert!(queue.claim().await.is_none());
     assert_eq!(queue.rows().await, (0, 1));
 }

@@ -23,7 +23,7 @@ async fn a_restart_is_no_attempt() {
         last = next;
     }
     queue.finish(&last.ticket, Outcome::Passed).await.unwrap();
-    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost by a restart, attempt 1, lost by a restart, attempt 1, lost by a restart, attempt 1, ended passed");
+    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost through no fault, attempt 1, lost through no fault, attempt 1, lost through no fault, attempt 1, ended passed");
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_restart_after_a_lost_attempt_leaves_the_second_one() {
     assert_eq!(queue.claim().await.unwrap().attempt, 2);
     queue.wait(LEASE);
     assert!(queue.claim().await.is_none());
-    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost, attempt 2, lost by a restart, attempt 2, lost, ended lost");
+    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost, attempt 2, lost through no fault, attempt 2, lost, ended lost");
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn nobody_deploys_twice_also_after_a_restart() {
     let next = queue.ticket().await;
     assert_ne!(next.run, running.run, "only what never began");
     assert!(queue.claim().await.is_none());
-    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost by a restart, ended unknown");
+    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, lost through no fault, ended unknown");
     insta::assert_snapshot!(queue.story(2).await, @"run_requested, attempt 1");
 }
 
@@ -62,6 +62,6 @@ async fn a_cancel_outlives_a_restart() {
     queue.cancel(1).await;
     queue.restart().await;
     assert!(queue.claim().await.is_none());
-    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, cancel_requested, lost by a restart, ended canceled");
+    insta::assert_snapshot!(queue.story(1).await, @"run_requested, attempt 1, cancel_requested, lost through no fault, ended canceled");
     assert_eq!(queue.rows().await, (0, 0));
 }

@@ -119,6 +119,25 @@ pub struct StatusesSettled {
     /// Merge requests whose note must tell that a line was refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tell: Vec<ChangeKey>,
+    /// No answer came, and they are what GitLab showed then. A write may land yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read: bool,
+}
+
+/// Nothing that was sent and not answered can land any more: these lines show something else than
+/// was known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusesCompared {
+    pub lines: Vec<StatusShown>,
+}
+
+/// What a line shows in GitLab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusShown {
+    pub pipeline: u64,
+    pub name: String,
+    pub state: StatusState,
+    pub description: String,
 }
 
 /// How one write went.
@@ -175,6 +194,16 @@ pub struct NoteIntended {
 pub struct NoteConfirmed {
     pub note: u64,
     pub digest: String,
+    /// No answer came, and this is what GitLab showed then. A write may land yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read: bool,
+}
+
+/// Nothing that was sent and not answered can land any more: this is what the note shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteCompared {
+    /// `None`: it is not to be seen.
+    pub digest: Option<String>,
 }
 
 /// The note was not written.

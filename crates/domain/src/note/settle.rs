@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::event::resource::{NoteConfirmed, NoteRefused, RefusalClass};
 
 /// A note of ours as GitLab lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Listed {
     pub note: u64,
     /// SHA-256 of its body, hex.
@@ -30,7 +30,8 @@ pub fn settle(in_doubt: &InDoubt, listed: Option<&[Listed]>, age: u64) -> Option
     match (same.or(listed.first()), in_doubt.note) {
         // Beside one that is gone another may have come, by a creation that landed late.
         (Some(found), _) => {
-            Some(NoteConfirmed { note: found.note, digest: found.digest.clone() }.into())
+            let (note, digest) = (found.note, found.digest.clone());
+            Some(NoteConfirmed { note, digest, read: true }.into())
         }
         (None, Some(_)) => Some(refused(None, true, "the note is no longer there")),
         (None, None) if may_land => None,

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::change::Change;
-use crate::event::resource::{NoteConfirmed, NoteIntended, NoteRefused, RefusalClass};
+use crate::event::resource::{
+    NoteCompared, NoteConfirmed, NoteIntended, NoteRefused, RefusalClass,
+};
 use crate::id::ChangeKey;
 use crate::statuses::{Runs, Statuses};
 
@@ -30,13 +32,40 @@ fn a_note_is_made_once_followed_and_left_alone_when_people_delete_it_twice() {
     assert_eq!(note.next(Some("a")), Next::Create);
     note.apply(&NoteIntended { note: None, digest: "a".into(), epoch: 1 }.into());
     assert_eq!(note.next(Some("b")), Next::Resolve(InDoubt { note: None, digest: "a".into() }));
-    note.apply(&NoteConfirmed { note: 5, digest: "a".into() }.into());
+    note.apply(&NoteConfirmed { note: 5, digest: "a".into(), read: false }.into());
     assert_eq!(note.next(Some("a")), Next::Rest);
     assert_eq!(note.next(Some("b")), Next::Update { note: 5 });
     for expected in [Next::Create, Next::Rest] {
         note.apply(&NoteRefused { class: None, gone: true, message: String::new() }.into());
         assert_eq!(note.next(Some("b")), expected);
     }
+}
+
+#[test]
+fn an_edit_that_landed_late_is_seen_and_made_good() {
+    let mut note = Note::default();
+    let confirmed = |digest: &str, read| NoteConfirmed { note: 5, digest: digest.into(), read };
+    note.apply(&confirmed("a", false).into());
+    note.apply(&NoteIntended { note: Some(5), digest: "b".into(), epoch: 1 }.into());
+    note.apply(&confirmed("a", true).into());
+    assert_eq!(note.next(Some("c")), Next::Update { note: 5 });
+    note.apply(&confirmed("c", false).into());
+    assert_eq!(note.next(Some("c")), Next::CompareLater { note: 5 });
+    note.apply(&NoteCompared { digest: Some("b".into()) }.into());
+    assert_eq!(note.next(Some("c")), Next::Update { note: 5 });
+    note.apply(&confirmed("c", false).into());
+    assert_eq!(note.next(Some("c")), Next::Rest);
+    note.apply(&NoteCompared { digest: None }.into());
+    assert_eq!(note.next(Some("c")), Next::Rest, "who deleted it is seen at the next edit");
+}
+
+#[test]
+fn a_creation_that_was_given_up_may_still_come() {
+    let intended = |note| NoteIntended { note, digest: "a".into(), epoch: 1 }.into();
+    let never_came: Event = NoteRefused { class: None, gone: false, message: String::new() }.into();
+    assert!(!Note::of(&[intended(Some(5)), never_came.clone()]).given_up);
+    let confirmed = NoteConfirmed { note: 6, digest: "a".into(), read: false }.into();
+    assert!(Note::of(&[intended(None), never_came, confirmed]).given_up);
 }
 
 #[test]
@@ -52,7 +81,7 @@ fn only_the_text_that_was_refused_is_not_sent_again() {
     note.apply(&refused(None).into());
     assert_eq!(note.next(Some("a")), Next::Rest);
     assert_eq!(note.next(Some("b")), Next::Create);
-    note.apply(&NoteConfirmed { note: 5, digest: "b".into() }.into());
+    note.apply(&NoteConfirmed { note: 5, digest: "b".into(), read: false }.into());
     assert_eq!(note.next(Some("a")), Next::Update { note: 5 });
     note.apply(&NoteIntended { note: Some(5), digest: "a".into(), epoch: 3 }.into());
     note.apply(&refused(Some(RefusalClass::Forbidden)).into());

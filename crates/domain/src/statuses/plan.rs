@@ -2,6 +2,7 @@
 
 use super::{Lane, Line, Row, Runs, Statuses, lines};
 use crate::event::resource::{StatusState, StatusWrite};
+use crate::note::QUIET_SECONDS;
 
 /// What the caller knows beside the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -10,6 +11,8 @@ pub struct Knowledge {
     pub pipelines_read: bool,
     /// Seconds since the first status was confirmed; `None`: there is none yet.
     pub first_status_age: Option<u64>,
+    /// Seconds since GitLab was last read because an answer was lost; `None`: never.
+    pub doubt_age: Option<u64>,
 }
 
 /// The next thing to do for a commit's statuses.
@@ -17,6 +20,8 @@ pub struct Knowledge {
 pub enum Next {
     /// An earlier writer left no outcome: read the statuses and settle before writing.
     Resolve,
+    /// Read what the lines show: a write without an answer may have landed after it was looked for.
+    Compare,
     /// Read the commit's pipelines: the home may have moved.
     ReadPipelines,
     /// Write these lines, in this order, stopping at the first that may be tried again: what
@@ -70,17 +75,20 @@ fn own_lane(name: &str) -> bool {
 }
 
 fn rest(statuses: &Statuses, unfinished: bool, knowledge: Knowledge) -> Next {
-    let Some(age) = knowledge.first_status_age.filter(|_| unfinished && !statuses.looked_again)
-    else {
-        return Next::Rest { look_again: None };
-    };
-    if age < SECOND_LOOK {
-        Next::Rest { look_again: Some(SECOND_LOOK - age) }
-    } else if knowledge.pipelines_read {
-        Next::Rest { look_again: None }
-    } else {
-        Next::ReadPipelines
+    let until_quiet = statuses.may_land.then(|| {
+        let age = knowledge.doubt_age.unwrap_or(QUIET_SECONDS);
+        QUIET_SECONDS.saturating_sub(age)
+    });
+    if until_quiet == Some(0) {
+        return Next::Compare;
     }
+    let is_seen_once = unfinished && !statuses.looked_again && !knowledge.pipelines_read;
+    let second_look = knowledge.first_status_age.filter(|_| is_seen_once);
+    let until_second_look = second_look.map(|age| SECOND_LOOK.saturating_sub(age));
+    if until_second_look == Some(0) {
+        return Next::ReadPipelines;
+    }
+    Next::Rest { look_again: until_quiet.into_iter().chain(until_second_look).min() }
 }
 
 fn posted(statuses: &Statuses, lane: &Lane) -> bool {

@@ -1,9 +1,12 @@
-//! After a lost answer: what GitLab shows decides what became of the intended writes.
+//! After a lost answer: what GitLab shows decides what became of the intended writes, at once and
+//! when none of them can land any more.
 
 use std::collections::BTreeMap;
 
-use super::Row;
-use crate::event::resource::{StatusOutcome, StatusState, StatusWrite};
+use super::{Row, Statuses};
+use crate::event::resource::{
+    StatusOutcome, StatusShown, StatusState, StatusWrite, StatusesCompared,
+};
 
 /// A status line as GitLab lists it, of our own bot user, newest of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,4 +53,30 @@ fn outcome(
         Some(_) => StatusOutcome::NotDone,
         None => StatusOutcome::Differs { pipeline, job, state: line.state },
     }
+}
+
+/// The lines in pipelines of ours that show something else than is known.
+pub fn compare(statuses: &Statuses, visible: &[Visible]) -> StatusesCompared {
+    let ours = |pipeline: u64| {
+        let mut lanes = statuses.lanes.values();
+        lanes.any(|lane| lane.home == Some(pipeline) || lane.former.contains(&pipeline))
+    };
+    let mut newest: BTreeMap<(u64, &str), &Visible> = BTreeMap::new();
+    for line in visible.iter().filter(|line| ours(line.pipeline)) {
+        let known = newest.entry((line.pipeline, &line.name)).or_insert(line);
+        if line.job > known.job {
+            *known = line;
+        }
+    }
+    let differs = |line: &&Visible| {
+        let known = statuses.rows.get(&(line.pipeline, line.name.clone()));
+        known.is_none_or(|row| (row.state, &row.description) != (line.state, &line.description))
+    };
+    let lines = newest.into_values().filter(differs).map(|line| StatusShown {
+        pipeline: line.pipeline,
+        name: line.name.clone(),
+        state: line.state,
+        description: line.description.clone(),
+    });
+    StatusesCompared { lines: lines.collect() }
 }

@@ -146,8 +146,50 @@ fn a_lost_answer_is_settled_by_what_is_visible() {
     };
     assert_eq!(settle(&writes, &[], &world.statuses.rows), [StatusOutcome::NotDone]);
     let outcomes = settle(&writes, &[shown], &world.statuses.rows);
-    world.happened(StatusesSettled { outcomes, tell: Vec::new() });
+    world.happened(StatusesSettled { outcomes, tell: Vec::new(), read: false });
     assert_eq!(world.told(), "");
+}
+
+#[test]
+fn what_landed_late_is_seen_when_nothing_can_land_any_more_and_made_good() {
+    let mut world = World::default();
+    world.plan(branch(), PlanVerdict::Runs, &[0], 0);
+    world.settle();
+    world.start(&run_id(0, 0));
+    let Next::Write(writes) = next(&world.statuses, &world.runs, Knowledge::default()) else {
+        panic!("the line is to show that the run has begun");
+    };
+    world.happened(StatusesIntended { writes, epoch: 1 });
+    let outcomes = vec![StatusOutcome::NotDone];
+    world.happened(StatusesSettled { outcomes, tell: Vec::new(), read: true });
+    world.finish(&run_id(0, 0), Outcome::Passed);
+    world.settle();
+    world.story.clear();
+    let after = |seconds, statuses: &Statuses, runs: &Runs| {
+        let pipelines_read = true;
+        let doubt_age = Some(seconds);
+        next(statuses, runs, Knowledge { pipelines_read, doubt_age, ..Knowledge::default() })
+    };
+    let waits = Next::Rest { look_again: Some(5) };
+    assert_eq!(after(70, &world.statuses, &world.runs), waits);
+    assert_eq!(after(75, &world.statuses, &world.runs), Next::Compare);
+    let late = Visible {
+        job: 50,
+        pipeline: 1,
+        lane: "topic".into(),
+        name: "aldis/api".into(),
+        state: StatusState::Running,
+        description: "running".into(),
+    };
+    let before = Visible { job: 40, state: StatusState::Success, ..late.clone() };
+    let foreign = Visible { pipeline: 7, ..late.clone() };
+    let compared = compare(&world.statuses, &[late, before, foreign]);
+    assert_eq!(compared.lines.len(), 1);
+    world.gitlab.insert((1, "aldis/api".into()), StatusState::Running);
+    world.happened(compared);
+    insta::assert_snapshot!(world.told(), @"1 aldis/api Success: passed in 0 ms");
+    let rests = Next::Rest { look_again: None };
+    assert_eq!(after(80, &world.statuses, &world.runs), rests, "once is enough");
 }
 
 #[test]
@@ -172,7 +214,7 @@ fn the_end_of_an_earlier_attempt_is_not_taken_for_the_next_one() {
     };
     let visible = [shown("aldis", "1 stack passed"), shown("aldis/api", "passed in 0 ms")];
     let outcomes = settle(&writes, &visible, &world.statuses.rows);
-    world.happened(StatusesSettled { outcomes, tell: Vec::new() });
+    world.happened(StatusesSettled { outcomes, tell: Vec::new(), read: false });
     insta::assert_snapshot!(world.told(), @r"
     1 aldis Pending: 1 stack
     1 aldis/api Pending: waiting for a runner

@@ -27,7 +27,7 @@ async fn status(code: u16, body: &str) -> String {
 }
 
 /// Status and body, as GitLab has them.
-const ANSWERS: [(u16, &str); 20] = [
+const ANSWERS: [(u16, &str); 21] = [
     (
         400,
         r#"{"message":"Cannot transition status via :run from :running (Reason(s): Status cannot transition via \"run\")"}"#,
@@ -63,6 +63,7 @@ const ANSWERS: [(u16, &str); 20] = [
     (423, r#"{"message":"locked"}"#),
     (500, r#"{"message":"500 Internal Server Error"}"#),
     (307, ""),
+    (408, ""),
 ];
 
 #[tokio::test]
@@ -91,7 +92,8 @@ async fn answers_to_a_status_tell_what_to_do() {
     Limit | a size limit of GitLab is reached: POST /projects/:id/statuses/:sha: 422: The number of jobs has exceeded the limit (request 01TEST)
     Conflict | GitLab is busy with the same thing; try again: POST /projects/:id/statuses/:sha: 423: locked (request 01TEST)
     Server | GitLab has a problem; try again: POST /projects/:id/statuses/:sha: 500: 500 Internal Server Error (request 01TEST)
-    Invalid | GitLab refuses the values of this call: POST /projects/:id/statuses/:sha: 307 (request 01TEST)
+    Server | GitLab has a problem; try again: POST /projects/:id/statuses/:sha: 307 (request 01TEST)
+    Server | GitLab has a problem; try again: POST /projects/:id/statuses/:sha: 408 (request 01TEST)
     "#);
 }
 

@@ -8,7 +8,7 @@ use aldis_store::{Settings, Store};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, TOKEN, secrets};
 use crate::post::{Answer, PUSH, Post};
 
 #[tokio::test]
@@ -114,7 +114,10 @@ async fn a_sender_that_goes_away_leaves_nothing() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_not_answered_2xx() {
-    let endpoint = Endpoint::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Settings::in_dir(dir.path());
+    // Without a spool.
+    let endpoint = Endpoint::at(dir, &store, 0, secrets(&[TOKEN], &[])).await;
     assert_eq!(endpoint.status(&Post::push().key("one")).await, 200);
     endpoint.store.close().await;
     for post in [Post::push().key("two"), Post::of("Push Hook", *b"{"), Post::push().key("one")] {

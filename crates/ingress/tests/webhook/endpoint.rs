@@ -1,15 +1,17 @@
 //! The endpoint behind a real listener.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
 use aldis_domain::event::Event;
 use aldis_domain::event::delivery::{DeliveryQuarantined, DeliveryReceived, DeliveryRefused};
 use aldis_gitlab::hook::{Secrets, SigningKey};
-use aldis_ingress::Ingress;
+use aldis_ingress::{Ingress, Spool};
 use aldis_store::{Settings, Store};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::post::{Answer, Post};
@@ -28,6 +30,9 @@ pub(crate) struct Endpoint {
     pub(crate) store: Store,
     pub(crate) dir: TempDir,
     pub(crate) address: SocketAddr,
+    pub(crate) ingress: Ingress,
+    leave: oneshot::Sender<()>,
+    drained: JoinHandle<()>,
     server: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
 }
@@ -51,20 +56,33 @@ impl Endpoint {
     }
 
     pub(crate) async fn in_dir(dir: TempDir, secrets: Secrets) -> Self {
-        let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
-        let ingress = Ingress::new(store.clone(), secrets, 1);
+        let settings = Settings::in_dir(dir.path());
+        Self::at(dir, &settings, 1 << 30, secrets).await
+    }
+
+    /// Over this store, with a spool of so many bytes in `dir`.
+    pub(crate) async fn at(dir: TempDir, store: &Settings, limit: u64, secrets: Secrets) -> Self {
+        let store = Store::open(store).await.unwrap();
+        let spool = Spool::open(dir.path().join("spool"), limit).unwrap();
+        let ingress = Ingress::new(store.clone(), spool, secrets, 1);
+        let (leave, told) = oneshot::channel::<()>();
+        let drained = tokio::spawn(ingress.clone().drain(async move { drop(told.await) }));
+        let shared = ingress.clone();
         let server = HttpServer::new(move || {
-            let ingress = ingress.clone();
+            let ingress = shared.clone();
             App::new().configure(move |config| ingress.configure(config))
         })
         .workers(2)
+        // A machine that is very busy lets the sender of a head wait.
+        .client_request_timeout(Duration::from_mins(1))
         .disable_signals()
         .bind(("127.0.0.1", 0))
         .unwrap();
         let address = server.addrs()[0];
         let server = server.run();
         let handle = server.handle();
-        Self { store, dir, address, server: handle, served: tokio::spawn(server) }
+        let served = tokio::spawn(server);
+        Self { store, dir, address, ingress, leave, drained, server: handle, served }
     }
 
     pub(crate) async fn send(&self, post: &Post) -> Answer {
@@ -119,9 +137,16 @@ impl Endpoint {
 
     /// Ends the server and the store; what is on disk stays.
     pub(crate) async fn stop(self) -> TempDir {
+        self.store.verify(|_| ()).await.unwrap();
+        self.end().await
+    }
+
+    /// The same where the store may be closed already.
+    pub(crate) async fn end(self) -> TempDir {
         self.server.stop(true).await;
         self.served.await.unwrap().unwrap();
-        self.store.verify(|_| ()).await.unwrap();
+        self.leave.send(()).unwrap();
+        self.drained.await.unwrap();
         self.store.close().await;
         self.dir
     }

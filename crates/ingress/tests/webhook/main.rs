@@ -8,5 +8,7 @@ mod bodies;
 mod endpoint;
 mod keys;
 mod limits;
+mod outage;
 mod post;
+mod spool;
 mod triggers;

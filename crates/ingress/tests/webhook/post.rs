@@ -64,6 +64,13 @@ impl Post {
         Self::of("Push Hook", PUSH)
     }
 
+    /// A push to another branch, with the secret token.
+    pub(crate) fn push_to(branch: &str) -> Self {
+        let body = String::from_utf8(PUSH.to_vec()).unwrap();
+        assert!(body.contains("refs/heads/feature/valve"));
+        Self::of("Push Hook", body.replace("refs/heads/feature/valve", branch))
+    }
+
     /// A push that is signed, without a token.
     pub(crate) fn signed(key: &str, id: &str, at: i64) -> Self {
         Self::bare(PUSH).with("X-Gitlab-Event", "Push Hook").sign(key, id, at)
@@ -146,7 +153,7 @@ impl Answer {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// `stored` or `seen`, as the body says.
+    /// `stored`, `seen` or `spooled`, as the body says.
     pub(crate) fn result(&self) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         format!("{} {}", self.status, body["result"].as_str().unwrap())

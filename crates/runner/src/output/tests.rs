@@ -39,6 +39,9 @@ impl Dispatcher for Taker {
         self.chunks.lock().unwrap().push(chunk);
         Ok(())
     }
+    async fn hand_back(&self, _: &Ticket) -> Result<(), DispatchError> {
+        Ok(())
+    }
     async fn finish(&self, _: Finish) -> Result<(), DispatchError> {
         Ok(())
     }

@@ -51,6 +51,10 @@ pub(crate) fn meaning(failure: &GitFailure) -> WorkspaceError {
     let words = failure.words.to_lowercase();
     let says = |any: &[&str]| any.iter().any(|text| words.contains(text));
     let line = failure.last_line();
+    // Whatever else git says of a disk that is full: no mirror is damaged by it.
+    if let Some(told) = failure.no_room() {
+        return WorkspaceError::NoRoom(format!("git could not write what it fetched: {told}"));
+    }
     if says(&[
         "not our ref",
         "unadvertised object",
@@ -118,6 +122,7 @@ mod tests {
             WorkspaceError::Refused(_) => "refused",
             WorkspaceError::Network(_) => "network",
             WorkspaceError::Corrupt(_) => "corrupt",
+            WorkspaceError::NoRoom(_) => "no room",
             WorkspaceError::Local(_) => "local",
         };
         for (words, expected) in [
@@ -141,6 +146,12 @@ mod tests {
             ),
             ("fatal: loose object 12 (stored in objects/12/3) is corrupt", "corrupt"),
             ("fatal: not a git repository: '/x'", "corrupt"),
+            (
+                "fatal: write error: No space left on device\nfatal: fetch-pack: invalid \
+                 index-pack output\nerror: packfile is corrupt",
+                "no room",
+            ),
+            ("remote: fatal: No space left on device\nfatal: the remote end hung up", "network"),
         ] {
             assert_eq!(kind(words), expected, "{words}");
         }

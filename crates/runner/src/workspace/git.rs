@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::{WorkspaceError, askpass};
 use crate::programs::{command_as, stand_back};
+use crate::room;
 use crate::settings::User;
 
 /// The system's certificates, where distributions keep them.
@@ -169,8 +170,18 @@ impl GitFailure {
     pub(crate) fn last_line(&self) -> String {
         let lines = || self.words.lines().filter(|line| !line.trim().is_empty());
         let line = lines().find(|line| line.starts_with("fatal:")).or_else(|| lines().next_back());
-        line.unwrap_or("git said nothing").chars().filter(|c| !c.is_control()).take(300).collect()
+        plain(line.unwrap_or("git said nothing"))
     }
+
+    /// What it says of a disk of this machine that is full. The server's may be as well.
+    pub(crate) fn no_room(&self) -> Option<String> {
+        let mut own = self.words.lines().filter(|line| !line.starts_with("remote:"));
+        own.find(|line| room::is_told_by(line)).map(plain)
+    }
+}
+
+fn plain(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 /// Runs a git command to its end.

@@ -5,7 +5,7 @@
 //! history every time.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,12 @@ use aldis_domain::id::{ProjectKey, Sha};
 use aldis_protocol::Source;
 use tokio::sync::{mpsc, oneshot};
 
+use super::direct::{Direct, Trouble};
 use super::git::{Git, run};
+use super::leftovers::drop_scraps;
+use super::upload_pack::Odd;
 use super::{WorkspaceError, fetch};
+use crate::room;
 
 /// Refs that are kept, reused in a circle.
 const REMEMBERED: usize = 8;
@@ -24,6 +28,9 @@ const KNOWN: usize = 10_000;
 const ATTEMPTS: u32 = 3;
 /// A mirror without work for so long is packed, if it needs it.
 const IDLE: Duration = Duration::from_mins(1);
+/// Direct requests that fail, one after the other, where git then succeeds, before no more are made:
+/// something between here and GitLab does not like them.
+const VAIN: u32 = 3;
 /// Loose objects in one of 256 directories from which packing pays, as in git's own `gc.auto`.
 const LOOSE: usize = 27;
 
@@ -41,6 +48,7 @@ pub(crate) struct Mirrors {
     git: Git,
     dir: PathBuf,
     pause: Duration,
+    direct: Direct,
     open: Arc<Mutex<HashMap<ProjectKey, Arc<Mirror>>>>,
 }
 
@@ -78,7 +86,7 @@ struct Present {
 impl Mirrors {
     /// `pause` is how long to wait after the first network trouble.
     pub(crate) fn new(git: Git, dir: PathBuf, pause: Duration) -> Self {
-        Self { git, dir, pause, open: Arc::default() }
+        Self { git, dir, pause, direct: Direct::default(), open: Arc::default() }
     }
 
     /// The project's mirror; its fetcher starts with the first call. Must be called in a runtime.
@@ -89,8 +97,8 @@ impl Mirrors {
             let dir = self.dir.join(format!("{project}.git"));
             let present = Present { objects: dir.join("objects"), fetched: Arc::default() };
             let mirror = Arc::new(Mirror { dir: dir.clone(), present: present.clone(), queue });
-            let (git, pause) = (self.git.clone(), self.pause);
-            let fetcher = Fetcher { git, dir, present, pause, next_ref: 0 };
+            let (git, direct, pause) = (self.git.clone(), self.direct.clone(), self.pause);
+            let fetcher = Fetcher { git, direct, in_vain: 0, dir, present, pause, next_ref: 0 };
             tokio::spawn(fetcher.serve(requests));
             mirror
         });
@@ -110,7 +118,7 @@ impl Mirror {
     /// Fetches the commit with the next ones, if it is not there. Nobody hears of a failure: who
     /// needs the commit will ask for it.
     pub(crate) fn fetch_ahead(&self, wanted: Wanted) {
-        if !self.present.has(&wanted.sha) {
+        if !self.present.has(&wanted.sha) && !room::is_used_up(&self.present.objects) {
             let _ = self.queue.send(Request { wanted, how: How::IfMissing, reply: None });
         }
     }
@@ -154,18 +162,6 @@ impl Present {
     }
 }
 
-/// Deletes damaged mirrors that a former life had set aside and not yet deleted.
-pub(crate) fn sweep_mirrors(dir: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let is_old = path.extension().is_some_and(|e| e.to_string_lossy().starts_with("old-"));
-        if is_old && let Err(error) = std::fs::remove_dir_all(&path) {
-            tracing::warn!(path = %path.display(), %error, "cannot delete a damaged mirror");
-        }
-    }
-    Ok(())
-}
-
 impl Request {
     fn answer(self, result: Result<(), WorkspaceError>) {
         // Who asked may have gone.
@@ -176,6 +172,9 @@ impl Request {
 /// The only writer of a mirror.
 struct Fetcher {
     git: Git,
+    direct: Direct,
+    /// Direct requests that failed, one after the other, where git then succeeded.
+    in_vain: u32,
     dir: PathBuf,
     present: Present,
     pause: Duration,
@@ -207,6 +206,7 @@ impl Fetcher {
 
     async fn answer(&mut self, mut batch: Vec<Request>) {
         let renew = batch.iter().any(|request| request.how == How::Renew);
+        let is_sound = batch.iter().all(|request| request.how == How::IfMissing);
         if !renew {
             // Fetched with the batch before, while these waited.
             let (present, missing): (Vec<_>, Vec<_>) = batch.into_iter().partition(|request| {
@@ -222,8 +222,12 @@ impl Fetcher {
         shas.dedup();
         let together = match &batch[..] {
             [] => return,
+            [first, ..] if is_sound => self.fetch_new(&first.wanted, &shas).await,
             [first, ..] => self.fetch(&first.wanted, &shas, renew).await,
         };
+        if let Err(WorkspaceError::NoRoom(_)) = together {
+            drop_scraps(&self.dir);
+        }
         // One of them spoils it for all, or the server wants to be asked by ref.
         let alone = batch.len() == 1;
         for request in batch {
@@ -237,6 +241,30 @@ impl Fetcher {
             }
             request.answer(result);
         }
+    }
+
+    /// In one request if that works, else by git.
+    async fn fetch_new(&mut self, wanted: &Wanted, shas: &[&str]) -> Result<(), WorkspaceError> {
+        let mut is_vain = false;
+        if self.in_vain < VAIN {
+            match self.direct.fetch(&self.git, &self.dir, &wanted.source, shas).await {
+                Ok(()) => {
+                    self.in_vain = 0;
+                    self.remember(shas);
+                    return Ok(());
+                }
+                // Git itself will say which commit is gone.
+                Err(Trouble::NoBase | Trouble::Odd(Odd::Refused(_))) => {}
+                Err(why) => {
+                    tracing::info!(mirror = %self.dir.display(), %why, "fetching by git itself");
+                    is_vain = true;
+                }
+            }
+        }
+        let fetched = self.fetch(wanted, shas, false).await;
+        // While GitLab is away nothing works, and that says nothing.
+        self.in_vain += u32::from(is_vain && fetched.is_ok());
+        fetched
     }
 
     /// By sha, unless that was `tried`, then by ref.

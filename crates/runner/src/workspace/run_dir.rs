@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use aldis_domain::id::Sha;
 use aldis_protocol::Ticket;
 
-use super::git::{Git, run};
+use super::git::{Git, GitFailure, run};
 use super::{Mirror, Wanted, WorkspaceError};
+use crate::room;
 use crate::settings::User;
 
 /// The directory of one attempt.
@@ -89,6 +90,9 @@ impl RunDir {
             command.args(["read-tree", "-u", "--reset", wanted.sha.as_str()]);
             command.env("GIT_INDEX_FILE", self.tree.join(".git/index"));
             let Err(failure) = run(command).await else { return Ok(()) };
+            if let Some(told) = self.no_room(&failure) {
+                return Err(WorkspaceError::NoRoom(told));
+            }
             let why = failure.last_line();
             match renew {
                 Some(renew) if !is_local(&failure.words) => {
@@ -105,6 +109,18 @@ impl RunDir {
         Err(WorkspaceError::Local("git could not write the commit's files".to_owned()))
     }
 
+    /// Whether a checkout failed for a full disk: git does not always say why it could not write.
+    fn no_room(&self, failure: &GitFailure) -> Option<String> {
+        let could_not_write = failure.words.contains("unable to write");
+        let unsaid = || {
+            let line = failure.last_line();
+            let is_full = could_not_write && room::is_used_up(&self.root);
+            is_full.then(|| format!("{line}: No space left on the runner's disk"))
+        };
+        let told = failure.no_room().or_else(unsaid)?;
+        Some(format!("git could not write the commit's files: {told}"))
+    }
+
     /// Deletes everything.
     pub(crate) async fn remove(self) {
         let removed = tokio::task::spawn_blocking(move || remove(&self.root)).await;
@@ -114,11 +130,9 @@ impl RunDir {
     }
 }
 
-/// No mirror mends a full disk.
+/// No mirror mends that.
 fn is_local(words: &str) -> bool {
-    ["No space left", "Permission denied", "Read-only file system", "Disk quota"]
-        .iter()
-        .any(|text| words.contains(text))
+    ["Permission denied", "Read-only file system"].iter().any(|text| words.contains(text))
 }
 
 /// Deletes run directories that a former life of this runner left in `runs`.

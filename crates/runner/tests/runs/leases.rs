@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aldis_domain::config::Stack;
 use aldis_domain::report::{Outcome, StepResult};
-use aldis_protocol::DispatchError;
+use aldis_protocol::{Assignment, DispatchError};
 use aldis_runner::{Runner, Settings, Stop, Turn, preflight};
 use tokio::sync::{Notify, watch};
 
@@ -69,19 +70,41 @@ async fn a_result_is_offered_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn a_runner_that_must_stop_cancels_what_runs() {
+async fn a_runner_that_must_stop_hands_test_runs_back() {
     let repo = Repo::new(&[]);
-    let mut bench = Bench::new().await;
-    bench.queue.add(assignment(&repo, stack(vec![step("x", "echo up; sleep 31.625")])));
-    let (queue, stop) = (bench.queue.clone(), bench.stop.clone());
-    let turn = tokio::spawn(async move { bench.slot.step(&bench.stop.subscribe()).await });
-    queue.says("\nup\n").await;
-    stop.send_replace(Stop::Cancel);
-    tokio::time::timeout(PATIENCE, turn).await.unwrap().unwrap().unwrap();
+    let queue = stopped_at(Stop::HandBack, assignment(&repo, endless("31.625"))).await;
+    assert!(queue.finished().is_empty());
+    assert_eq!(queue.handed_back(), 1);
+    assert!(!is_running("31.625"));
+}
+
+#[tokio::test]
+async fn a_tracked_run_is_canceled_only_by_force() {
+    let repo = Repo::new(&[]);
+    let tracked = Assignment { tracked: true, ..assignment(&repo, endless("31.875")) };
+    let queue = stopped_at(Stop::Cancel, tracked).await;
     let finish = &queue.finished()[0];
     assert_eq!(finish.outcome, Outcome::Canceled);
     assert_eq!(finish.report.trouble.as_deref(), Some("the runner was stopped"));
-    assert!(!is_running("31.625"));
+    assert_eq!(queue.handed_back(), 0);
+    assert!(!is_running("31.875"));
+}
+
+/// `time`: how long the step sleeps, and how it is told from others.
+fn endless(time: &str) -> Stack {
+    stack(vec![step("x", &format!("echo up; sleep {time}"))])
+}
+
+/// Runs it and stops the runner in the middle of it; what the queue was told.
+async fn stopped_at(last: Stop, assignment: Assignment) -> Queue {
+    let mut bench = Bench::new().await;
+    let (queue, stop) = (bench.queue.clone(), bench.stop.clone());
+    queue.add(assignment);
+    let turn = tokio::spawn(async move { bench.slot.step(&bench.stop.subscribe()).await });
+    queue.says("\nup\n").await;
+    stop.send_replace(last);
+    tokio::time::timeout(PATIENCE, turn).await.unwrap().unwrap().unwrap();
+    queue
 }
 
 #[tokio::test]

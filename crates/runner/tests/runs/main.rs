@@ -5,6 +5,8 @@
 mod isolation;
 mod leases;
 mod limits;
+mod one_request;
+mod room;
 mod sources;
 mod steps;
 mod support;

@@ -33,6 +33,7 @@ struct Inner {
     logged: Notify,
     looks: Mutex<usize>,
     finished: Mutex<Vec<Finish>>,
+    handed_back: Mutex<Vec<Ticket>>,
     refusals: Mutex<u32>,
     heartbeat: Mutex<Option<DispatchError>>,
     cancel: Notify,
@@ -65,6 +66,10 @@ impl Dispatcher for Queue {
         self.inner.logged.notify_waiters();
         Ok(())
     }
+    async fn hand_back(&self, ticket: &Ticket) -> Result<(), DispatchError> {
+        self.inner.handed_back.lock().unwrap().push(ticket.clone());
+        Ok(())
+    }
     async fn finish(&self, finish: Finish) -> Result<(), DispatchError> {
         let mut refusals = self.inner.refusals.lock().unwrap();
         if *refusals > 0 {
@@ -86,6 +91,11 @@ impl Queue {
         let Assignment { project, sha, git_ref, source, .. } = assignment.clone();
         *self.inner.announced.lock().unwrap() =
             Some(vec![Commit { project, sha, git_ref, source }]);
+    }
+
+    /// How many runs were handed back.
+    pub(crate) fn handed_back(&self) -> usize {
+        self.inner.handed_back.lock().unwrap().len()
     }
 
     pub(crate) fn cancel(&self) {

@@ -16,10 +16,11 @@ use crate::error::StoreError;
 use crate::number::{micros, signed};
 use crate::rows::{changes, columns, reads};
 use crate::run_log::LogChunk;
+use crate::runner::Runner;
 use crate::secret::Sealed;
 use crate::sql;
 use crate::value::Value;
-use crate::work::Backlog;
+use crate::work::{Backlog, Claimed, WorkKey, WorkKind};
 
 columns!(PgRow);
 reads!(Postgres, lazy);

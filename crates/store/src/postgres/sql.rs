@@ -14,55 +14,108 @@ macro_rules! now {
     };
 }
 
-/// Begins a transaction that appends. Whoever has the head is alone: appends are judged and written
-/// one group after the other, and positions have no gaps.
-pub(super) const BEGIN: &str = "BEGIN; SELECT position, hash, recorded_at, \
-     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM log_head FOR UPDATE";
+/// Begins a transaction that appends, and nobody else does until it ends.
+pub(super) const LOCK: &str = "BEGIN; SELECT position FROM log_head FOR UPDATE";
 pub(super) const COMMIT: &str = "COMMIT";
 
-/// Versions of streams that have events (0), epochs of leased rows (1), ids of events that are
-/// stored (2). The leased rows are locked, so that nobody takes them over before the commit.
+/// What is read until the connection is closed is of one moment; whoever takes it may be slow.
+pub(super) const SNAPSHOT: &str = "SET statement_timeout = 0; \
+     SET idle_in_transaction_session_timeout = 0; \
+     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Connections of processes that may write.
+pub(super) const WRITERS: &str = "SELECT 1 FROM pg_stat_activity \
+     WHERE datname = current_database() AND application_name = 'aldis' LIMIT 1";
+/// Nobody appends until an import has ended, and that may be slow.
+pub(super) const BEGIN_IMPORT: &str = "SET statement_timeout = 0; \
+     SET idle_in_transaction_session_timeout = 0; \
+     BEGIN; SELECT position FROM log_head FOR UPDATE";
+/// Greater than any that a lease had so far; [`lease!`] tells why.
+pub(super) const LAST_EPOCH: &str =
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 1 << 12";
+/// New instances get numbers behind those that are there.
+pub(super) const MOVE_INSTANCES: &str = "SELECT setval(pg_get_serial_sequence('instances', 'id'), \
+     MAX(id)) FROM instances HAVING MAX(id) IS NOT NULL";
+pub(super) const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, hash = $2, \
+     recorded_at = COALESCE((SELECT recorded_at FROM events WHERE position = $1), 0)";
+
+/// As of one moment: versions of streams that have events (0), epochs of leased rows (1), ids of
+/// events that are stored (2), the head with its time and the database's (3). The leased rows are
+/// locked, so that in a transaction nobody takes them over before the commit.
 pub(super) const FACTS: &str = "WITH fenced AS (SELECT wanted.place, work.lease_epoch \
        FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted(kind, key, place) \
        JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
        WHERE work.lease_until IS NOT NULL ORDER BY work.kind, work.key FOR UPDATE OF work) \
-     SELECT 0::bigint, wanted.place, newest.version, NULL::uuid \
+     SELECT 0::bigint, wanted.place, newest.version, NULL::uuid, NULL::bytea, NULL::bigint \
        FROM unnest($1::text[]) WITH ORDINALITY AS wanted(stream, place) \
        CROSS JOIN LATERAL (SELECT MAX(version) AS version FROM events \
          WHERE events.stream = wanted.stream) AS newest WHERE newest.version IS NOT NULL \
-     UNION ALL SELECT 1, place, lease_epoch, NULL FROM fenced \
-     UNION ALL SELECT 2, 0, 0, event_id FROM events WHERE event_id = ANY($4)";
+     UNION ALL SELECT 1, place, lease_epoch, NULL, NULL, NULL FROM fenced \
+     UNION ALL SELECT 2, 0, 0, event_id, NULL, NULL FROM events WHERE event_id = ANY($4) \
+     UNION ALL SELECT 3, recorded_at, position, NULL, hash, \
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM log_head WHERE alone = 1";
 
-/// All that a group of appends writes.
-pub(super) const WRITE: &str = "WITH \
-     written AS (INSERT INTO events (position, event_id, stream, version, type, schema_version, \
-       body, meta, recorded_at, prev_hash, hash) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
-       $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], \
-       $10::bytea[], $11::bytea[])), \
-     kept AS (INSERT INTO payloads (position, bytes, received_at) \
-       SELECT position, bytes, $14 FROM unnest($12::bigint[], $13::bytea[]) AS p(position, bytes)), \
-     over AS (DELETE FROM work USING unnest($15::text[], $16::text[]) AS wanted(kind, key) \
-       WHERE work.kind = wanted.kind AND work.key = wanted.key), \
-     touched AS (INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
-       SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[]) \
-       ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
+/// A part of [`WRITE`]: nothing is written unless the head was moved.
+macro_rules! if_moved {
+    ($text:literal) => {
+        concat!($text, " WHERE EXISTS (SELECT FROM moved)")
+    };
+}
+
+/// All that a group of appends writes, unless the head is another one than they were judged by. It
+/// is locked first, so whoever comes at the same time waits.
+pub(super) const WRITE: &str = concat!(
+    "WITH moved AS (UPDATE log_head SET position = $42, hash = $43, recorded_at = $44 \
+       WHERE alone = 1 AND position = $45 AND hash = $46 RETURNING position), \
+     written AS (",
+    if_moved!(
+        "INSERT INTO events (position, event_id, stream, version, type, schema_version, \
+         body, meta, recorded_at, prev_hash, hash) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
+         $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], \
+         $10::bytea[], $11::bytea[])"
+    ),
+    "), kept AS (",
+    if_moved!(
+        "INSERT INTO payloads (position, bytes, received_at) \
+         SELECT position, bytes, $14 FROM unnest($12::bigint[], $13::bytea[]) AS p(position, bytes)"
+    ),
+    "), over AS (",
+    if_moved!("DELETE FROM work USING unnest($15::text[], $16::text[]) AS wanted(kind, key)"),
+    " AND work.kind = wanted.kind AND work.key = wanted.key), touched AS (",
+    if_moved!(
+        "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+         SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[])"
+    ),
+    " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
        class = LEAST(w.class, excluded.class), due_at = LEAST(w.due_at, excluded.due_at)), \
-     reset AS (INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
-       SELECT *, 1, 0, 0 FROM unnest($21::text[], $22::text[], $23::bigint[], $24::bigint[]) \
-       ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
+     reset AS (",
+    if_moved!(
+        "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+         SELECT *, 1, 0, 0 FROM unnest($21::text[], $22::text[], $23::bigint[], $24::bigint[])"
+    ),
+    " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
        class = excluded.class, due_at = excluded.due_at, attempts = 0), \
-     anew AS (INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
-       SELECT *, 1, 0, 0 FROM unnest($25::text[], $26::text[], $27::bigint[], $28::bigint[]) \
-       ON CONFLICT (kind, key) DO UPDATE SET revision = 1, class = excluded.class, \
+     anew AS (",
+    if_moved!(
+        "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
+         SELECT *, 1, 0, 0 FROM unnest($25::text[], $26::text[], $27::bigint[], $28::bigint[])"
+    ),
+    " ON CONFLICT (kind, key) DO UPDATE SET revision = 1, class = excluded.class, \
        due_at = excluded.due_at, attempts = 0, lease_epoch = 0, lease_owner = NULL, \
        lease_until = NULL), \
-     audited AS (INSERT INTO api_calls (at, instance, token, method, path, status, millis, \
-       request_id, cause) SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::text[], \
-       $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::uuid[])), \
-     named AS (INSERT INTO people (instance, id, name, avatar) \
-       SELECT * FROM unnest($38::bigint[], $39::bigint[], $40::text[], $41::text[]) \
-       ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar) \
-     UPDATE log_head SET position = $42, hash = $43, recorded_at = $44";
+     audited AS (",
+    if_moved!(
+        "INSERT INTO api_calls (at, instance, token, method, path, status, millis, \
+         request_id, cause) SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::text[], \
+         $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::uuid[])"
+    ),
+    "), named AS (",
+    if_moved!(
+        "INSERT INTO people (instance, id, name, avatar) \
+         SELECT * FROM unnest($38::bigint[], $39::bigint[], $40::text[], $41::text[])"
+    ),
+    " ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar) \
+     SELECT position FROM moved"
+);
 
 pub(super) const LOAD_MANY: &str = concat!(
     "SELECT ",
@@ -70,10 +123,14 @@ pub(super) const LOAD_MANY: &str = concat!(
     " FROM events WHERE stream = ANY($1) ORDER BY stream, version"
 );
 
+/// Nobody waits for the disk here. What the sequence had given out when the power went may come
+/// again, so the milliseconds are part of an epoch; and if the clock was set back, the row knows.
 macro_rules! lease {
     ($which:literal) => {
         concat!(
-            "UPDATE work SET lease_epoch = nextval('lease_epochs'), lease_owner = $4, \
+            "UPDATE work SET lease_epoch = GREATEST(work.lease_epoch + 1, \
+               ((extract(epoch FROM clock_timestamp()) * 1000)::bigint << 12) \
+               | (nextval('lease_epochs') & 4095)), lease_owner = $4, \
              lease_until = clock.now + $6, due_at = clock.now + $6, \
              attempts = work.attempts + (taken.lease_until IS NOT NULL)::int \
              FROM taken, clock WHERE work.kind = taken.kind AND work.key = taken.key AND ",
@@ -120,10 +177,16 @@ pub(super) const RELEASE: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$7"),
     " + $3 AS later) \
-     UPDATE work SET lease_owner = NULL, lease_until = NULL, attempts = attempts + $1, \
+     UPDATE work SET lease_owner = NULL, lease_until = NULL, attempts = (attempts + 1) * $1, \
      due_at = CASE WHEN revision = $2 THEN later ELSE LEAST(due_at, later) END FROM clock \
      WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL"
 );
+/// The row goes, unless it was touched meanwhile: then only its lease does, and the row is counted.
+/// A touch that is committed while this waits for the row is seen by both halves.
+pub(super) const RELEASE_DONE: &str = "WITH gone AS (DELETE FROM work WHERE kind = $1 \
+     AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL AND revision = $4 RETURNING 1) \
+     UPDATE work SET lease_owner = NULL, lease_until = NULL WHERE NOT EXISTS (SELECT FROM gone) \
+     AND kind = $1 AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL";
 /// Milliseconds until the next row is due.
 pub(super) const NEXT_DUE: &str = concat!(
     "SELECT MIN(GREATEST(lease_until, due_at)) - ",

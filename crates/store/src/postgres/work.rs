@@ -23,10 +23,10 @@ impl Postgres {
             .bind(due.kind.as_str())
             .bind(i64::from(due.upto))
             .bind(signed(max as u64))
-            .bind(self.owner(owner))
+            .bind(owner)
             .bind(self.clock.told_millis())
             .bind(millis(lease))
-            .fetch_all(self.durable()?)
+            .fetch_all(self.leases()?)
             .await?;
         claimed(due.kind, &rows)
     }
@@ -41,10 +41,10 @@ impl Postgres {
             .bind(key.kind.as_str())
             .bind(&key.key)
             .bind(1_i64)
-            .bind(self.owner(owner))
+            .bind(owner)
             .bind(self.clock.told_millis())
             .bind(millis(lease))
-            .fetch_all(self.durable()?)
+            .fetch_all(self.leases()?)
             .await?;
         Ok(claimed(key.kind, &rows)?.pop())
     }
@@ -57,7 +57,7 @@ impl Postgres {
             .bind(&key.key)
             .bind(signed(*epoch))
             .bind(self.clock.told_millis())
-            .execute(self.lazy()?)
+            .execute(self.leases()?)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -77,19 +77,22 @@ impl Postgres {
             .bind(&key.key)
             .bind(signed(*epoch))
             .bind(self.clock.told_millis())
-            .execute(self.lazy()?)
+            .execute(self.leases()?)
             .await?;
         Ok(())
     }
 
     /// A touch in between keeps the row; whoever was told of it found the row leased.
     async fn release_done(&self, Claimed { key, epoch, revision, .. }: &Claimed) -> Result<()> {
-        let lease = |text| query(text).bind(key.kind.as_str()).bind(&key.key).bind(signed(*epoch));
-        let done = lease(sql::RELEASE_DONE).bind(signed(*revision)).execute(self.lazy()?).await?;
-        if done.rows_affected() == 0
-            && lease(sql::RELEASE_TOUCHED).execute(self.lazy()?).await?.rows_affected() == 1
-        {
-            self.bells.send_modify(|bells| bells.ring(key.kind));
+        let done = query(own::RELEASE_DONE)
+            .bind(key.kind.as_str())
+            .bind(&key.key)
+            .bind(signed(*epoch))
+            .bind(signed(*revision))
+            .execute(self.leases()?)
+            .await?;
+        if done.rows_affected() == 1 {
+            self.bells.send_modify(|bells| bells.ring_all(key.kind));
         }
         Ok(())
     }
@@ -99,21 +102,17 @@ impl Postgres {
             .bind(due.kind.as_str())
             .bind(i64::from(due.upto))
             .bind(self.clock.told_millis())
-            .fetch_one(&self.lazy)
+            .fetch_one(&self.leases)
             .await?;
         let left: Option<i64> = row.try_get(0)?;
         Ok(left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
     }
 
     pub(crate) async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
-        let now = query(own::NOW).bind(self.clock.told_millis()).fetch_one(&self.lazy).await?;
+        let now = query(own::NOW).bind(self.clock.told_millis()).fetch_one(&self.leases).await?;
         let now: i64 = now.try_get(0)?;
-        let row = query(sql::BACKLOG).bind(now).bind(kind.as_str()).fetch_one(&self.lazy).await?;
+        let row = query(sql::BACKLOG).bind(now).bind(kind.as_str()).fetch_one(&self.leases).await?;
         backlog_of(&row, now)
-    }
-
-    fn owner(&self, owner: &str) -> String {
-        format!("{}/{owner}", self.boot)
     }
 }
 

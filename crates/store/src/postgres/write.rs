@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row, query};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::beside::unsigned;
 use super::writer::WaitingAppend;
 use super::{Result, sql as own};
 use crate::append::{Answer, ApiCall, Append, Expected, Person};
+use crate::envelope::Head;
 use crate::error::StoreError;
 use crate::judge::{DueRow, Facts, Judgement};
 use crate::number::{millis, signed};
@@ -18,7 +19,17 @@ use crate::work::WorkKey;
 
 type Asked<'q> = Query<'q, Postgres, PgArguments>;
 
-pub(super) async fn facts(db: &mut PgConnection, group: &[WaitingAppend]) -> Result<Facts> {
+/// The end of the log, and the times of both.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) head: Head,
+    /// When its last event was recorded, in microseconds since 1970.
+    pub(super) recorded_at: i64,
+    /// What the database's clock says.
+    pub(super) now: i64,
+}
+
+pub(super) async fn facts(db: &mut PgConnection, group: &[WaitingAppend]) -> Result<(End, Facts)> {
     let writes = || group.iter().flat_map(|waiting| &waiting.ready.append.writes);
     let streams: BTreeSet<&str> = writes().map(|write| write.stream.as_str()).collect();
     let streams: Vec<&str> = streams.into_iter().collect();
@@ -34,7 +45,7 @@ pub(super) async fn facts(db: &mut PgConnection, group: &[WaitingAppend]) -> Res
         .bind(fences.iter().map(|key| key.kind.as_str()).collect::<Vec<_>>())
         .bind(fences.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
         .bind(&ids);
-    let mut facts = Facts::default();
+    let (mut end, mut facts) = (None, Facts::default());
     for row in asked.fetch_all(db).await? {
         let place: i64 = row.try_get(1)?;
         let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
@@ -48,12 +59,21 @@ pub(super) async fn facts(db: &mut PgConnection, group: &[WaitingAppend]) -> Res
                 let key = *fences.get(place).ok_or_else(unasked)?;
                 facts.leases.insert(key.clone(), unsigned(&row, 2)?);
             }
-            _ => {
+            2 => {
                 facts.known.insert(row.try_get(3)?);
             }
+            _ => end = Some(end_of(&row)?),
         }
     }
-    Ok(facts)
+    let end = end.ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
+    Ok((end, facts))
+}
+
+fn end_of(row: &PgRow) -> Result<End> {
+    let odd = |_| StoreError::Corrupt("the head's hash has not 32 bytes".to_owned());
+    let hash = row.try_get::<&[u8], _>(4)?.try_into().map_err(odd)?;
+    let head = Head { position: row.try_get(2)?, hash };
+    Ok(End { head, recorded_at: row.try_get(1)?, now: row.try_get(5)? })
 }
 
 /// Turns refusals of what is stored already into [`Answer::Seen`].
@@ -77,22 +97,31 @@ pub(super) async fn find_repeats(db: &mut PgConnection, group: &mut [WaitingAppe
     Ok(())
 }
 
+/// Writes all of it, or nothing if `judged_by` is not the head any more, or if something of it is
+/// there already, as may be where nobody had asked; whether it wrote.
 pub(super) async fn write(
     db: &mut PgConnection,
+    judged_by: Head,
     judgement: &Judgement,
     taken: &[&Append],
-) -> Result<()> {
+) -> Result<bool> {
     let asked = events(query(own::WRITE), judgement);
     let asked = work(asked, judgement);
     let calls: Vec<&ApiCall> = taken.iter().flat_map(|append| &append.calls).collect();
     let asked = people(bind_calls(asked, &calls), taken);
-    asked
+    let moved = asked
         .bind(judgement.head.position)
         .bind(judgement.head.hash.as_slice())
         .bind(judgement.recorded_at)
-        .execute(db)
-        .await?;
-    Ok(())
+        .bind(judged_by.position)
+        .bind(judged_by.hash.as_slice())
+        .fetch_optional(db)
+        .await;
+    match moved {
+        Ok(moved) => Ok(moved.is_some()),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn events<'q>(asked: Asked<'q>, judgement: &'q Judgement) -> Asked<'q> {
@@ -169,6 +198,6 @@ fn people<'q>(asked: Asked<'q>, taken: &[&'q Append]) -> Asked<'q> {
 }
 
 /// Postgres has no texts with a NUL, and a name may hold one.
-fn without_nul(text: &str) -> String {
+pub(super) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -1,21 +1,24 @@
 //! Appends of this process: one connection, and the task that owns it.
 //!
-//! The task takes whatever was queued while the last commit ran, and commits it as one group. A
+//! The task takes whatever was queued while the last commit ran, and commits it as one group: in one
+//! round trip if all of it is new and nobody else has appended, in two if nothing is at stake but
+//! versions, else under the head's lock. A
 //! group that fails is tried once more on a fresh connection if the database was away, else append
 //! by append, so that one bad append spoils nobody else's.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Executor, Row, query};
+use sqlx::{Connection, query};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::write::{facts, find_repeats, write};
+use super::guess::Guess;
+use super::write::{End, facts, find_repeats, write};
 use super::{Result, connect, sql as own, within};
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
-use crate::envelope::{Envelope, Head, Position};
+use crate::envelope::{Envelope, Position};
 use crate::error::StoreError;
 use crate::failpoint::{Failpoint, Moment};
-use crate::judge::{Judgement, Ready};
+use crate::judge::{Facts, Judgement, Ready};
 use crate::work::Bells;
 
 /// Appends in one group. More would only make the first of them wait.
@@ -51,7 +54,8 @@ pub(super) struct Told {
 impl Writer {
     pub(super) fn start(options: PgConnectOptions, clock: Clock, told: Told) -> Self {
         let (commands, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(Task { db: None, options, clock, told }.work(queue));
+        let guess = Guess::default();
+        tokio::spawn(Task { db: None, options, clock, told, guess }.work(queue));
         Self { commands }
     }
 
@@ -84,6 +88,7 @@ struct Task {
     options: PgConnectOptions,
     clock: Clock,
     told: Told,
+    guess: Guess,
 }
 
 impl Task {
@@ -94,6 +99,9 @@ impl Task {
             let mut group = Vec::with_capacity(commands.len());
             for command in commands.drain(..) {
                 match command {
+                    // Nobody waits for it any more, and it must not come after what its caller
+                    // does instead.
+                    Command::Append(append) if append.reply.is_closed() => {}
                     Command::Append(append) => group.push(*append),
                     Command::Close(reply) => closers.push(reply),
                 }
@@ -144,7 +152,7 @@ impl Task {
             let events = self.transaction(&mut db, group).await?;
             Ok((db, events))
         };
-        let (db, events) = within(transaction).await?;
+        let (db, events) = within(transaction).await.inspect_err(|_| self.guess.forget())?;
         self.db = Some(db);
         self.tell(group, &events);
         Ok(())
@@ -152,32 +160,64 @@ impl Task {
 
     /// Returns the events that it added to the log.
     async fn transaction(
-        &self,
+        &mut self,
         db: &mut PgConnection,
         group: &mut [WaitingAppend],
     ) -> Result<Vec<Envelope>> {
-        let begun = sqlx::raw_sql(own::BEGIN).fetch_one(&mut *db).await?;
-        // Bytes of a statement that was not prepared come as text: the driver lends none.
-        let hash: Vec<u8> = begun.try_get(1)?;
-        let odd = |_| StoreError::Corrupt("the head's hash has not 32 bytes".to_owned());
-        let head = Head { position: begun.try_get(0)?, hash: hash.try_into().map_err(odd)? };
-        let (last, clock): (i64, i64) = (begun.try_get(2)?, begun.try_get(3)?);
-        let now = self.clock.told_micros().unwrap_or(clock);
-        let facts = facts(db, group).await?;
-        let mut judgement = Judgement::new(facts, head, now / 1000, now.max(last));
+        if let Some(end) = self.guess.end(group) {
+            if let Some(events) = self.add(db, group, end, Facts::default()).await? {
+                return Ok(events);
+            }
+            self.guess.was_wrong();
+        }
+        let is_fenced = group.iter().any(|waiting| waiting.ready.append.fence.is_some());
+        if !is_fenced && let Some(events) = self.ask_and_add(db, group).await? {
+            return Ok(events);
+        }
+        // A lease must not change hands before the commit, or another process was faster.
+        sqlx::raw_sql(own::LOCK).execute(&mut *db).await?;
+        let added = self.ask_and_add(db, group).await?;
+        query(own::COMMIT).execute(&mut *db).await?;
+        added.ok_or_else(|| {
+            StoreError::Unexpected("nothing was written under the lock of the log".to_owned())
+        })
+    }
+
+    async fn ask_and_add(
+        &mut self,
+        db: &mut PgConnection,
+        group: &mut [WaitingAppend],
+    ) -> Result<Option<Vec<Envelope>>> {
+        let (end, facts) = facts(db, group).await?;
+        self.guess.learn_time(end.now);
+        self.add(db, group, end, facts).await
+    }
+
+    /// Judges and writes. `None`: nothing was written, because somebody else has moved the head in
+    /// between, or has written what nobody had asked for.
+    async fn add(
+        &mut self,
+        db: &mut PgConnection,
+        group: &mut [WaitingAppend],
+        End { head, recorded_at, now }: End,
+        facts: Facts,
+    ) -> Result<Option<Vec<Envelope>>> {
+        let now = self.clock.told_micros().unwrap_or(now);
+        let mut judgement = Judgement::new(facts, head, now / 1000, now.max(recorded_at));
         for waiting in group.iter_mut() {
             waiting.answer = Some(judgement.judge(&waiting.ready));
         }
         find_repeats(db, group).await?;
         let taken: Vec<&Append> = taken(group).collect();
         if taken.is_empty() {
-            db.execute(query("ROLLBACK")).await?;
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
-        write(db, &judgement, &taken).await?;
         self.strike(Moment::Before, &judgement.events);
-        query(own::COMMIT).execute(&mut *db).await?;
-        Ok(judgement.events)
+        if !write(db, head, &judgement, &taken).await? {
+            return Ok(None);
+        }
+        self.guess.learn_end(judgement.head, judgement.recorded_at);
+        Ok(Some(judgement.events))
     }
 
     fn tell(&self, group: &[WaitingAppend], events: &[Envelope]) {
@@ -187,9 +227,7 @@ impl Task {
         }
         let mut touched = taken(group).flat_map(|append| &append.touches).peekable();
         if touched.peek().is_some() {
-            self.told
-                .bells
-                .send_modify(|bells| touched.for_each(|touch| bells.ring(touch.key.kind)));
+            self.told.bells.send_modify(|bells| touched.for_each(|touch| bells.ring(touch)));
         }
     }
 

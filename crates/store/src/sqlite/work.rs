@@ -9,7 +9,6 @@ use super::beside::{backlog_of, small, unsigned};
 use super::read::json_list;
 use super::writer::{Now, Session, Write};
 use super::{Result, Sqlite};
-use crate::error::StoreError;
 use crate::number::{millis, signed};
 use crate::sql;
 use crate::value::Value;
@@ -29,7 +28,7 @@ impl Sqlite {
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Claimed>> {
-        let (owner, lease) = (self.owner(owner), millis(lease));
+        let (owner, lease) = (owner.to_owned(), millis(lease));
         let claim = Claim { due, key: None, owner, lease, max };
         self.writer()?.run(claim).await
     }
@@ -41,7 +40,7 @@ impl Sqlite {
         lease: Duration,
     ) -> Result<Option<Claimed>> {
         let (due, key) = (key.kind.into(), Some(key.key.clone()));
-        let claim = Claim { due, key, owner: self.owner(owner), lease: millis(lease), max: 1 };
+        let claim = Claim { due, key, owner: owner.to_owned(), lease: millis(lease), max: 1 };
         Ok(self.writer()?.run(claim).await?.pop())
     }
 
@@ -51,7 +50,7 @@ impl Sqlite {
 
     pub(crate) async fn release(&self, claimed: &Claimed, how: Release) -> Result<()> {
         if self.writer()?.run(End { claimed: claimed.clone(), how }).await? {
-            self.bells.send_modify(|bells| bells.ring(claimed.key.kind));
+            self.bells.send_modify(|bells| bells.ring_all(claimed.key.kind));
         }
         Ok(())
     }
@@ -67,10 +66,6 @@ impl Sqlite {
         let now = self.clock.lease_millis();
         let row = query(sql::BACKLOG).bind(now).bind(kind.as_str()).fetch_one(&self.readers);
         backlog_of(&row.await?, now)
-    }
-
-    fn owner(&self, owner: &str) -> String {
-        format!("{}/{owner}", self.boot)
     }
 
     fn until(&self, due: i64) -> Duration {
@@ -93,22 +88,20 @@ impl Write for Claim {
     const DURABLE: bool = false;
 
     async fn run(&mut self, db: &mut Session<'_>, now: Now) -> Result<Vec<Claimed>> {
-        let (text, which): (_, Value) = match &self.key {
-            Some(key) => (sql::sqlite::DUE_KEY, key.as_str().into()),
-            None => (sql::sqlite::DUE, signed(self.max as u64 + 1).into()),
+        use sql::sqlite::{DUE, DUE_KEY, TAKE_EPOCH_FOR_KEY, TAKE_EPOCHS};
+        let (take, text, which): (_, _, Value) = match &self.key {
+            Some(key) => (TAKE_EPOCH_FOR_KEY, DUE_KEY, key.as_str().into()),
+            None => (TAKE_EPOCHS, DUE, signed(self.max as u64 + 1).into()),
         };
         let kind = self.due.kind.as_str().into();
-        let asked = [kind, now.lease.into(), which, i64::from(self.due.upto).into()];
+        let most = signed(self.max as u64).into();
+        let asked = [kind, now.lease.into(), which, i64::from(self.due.upto).into(), most];
+        db.add(take, &asked);
         let mut rows = db.rows(text, &asked).await?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(row) = rows.first() else { return Ok(Vec::new()) };
+        let first = unsigned(row, 7)? + 1 - self.max as u64;
         let more = rows.len() > self.max;
         rows.truncate(self.max);
-        let count = signed(rows.len() as u64);
-        let taken = db.rows(sql::sqlite::TAKE_EPOCHS, &[count.into()]).await?;
-        let last = taken.first().ok_or_else(|| StoreError::Corrupt("no lease_head".into()))?;
-        let first = unsigned(last, 0)? + 1 - rows.len() as u64;
         let mut leases = Vec::with_capacity(rows.len());
         let mut claimed = Vec::with_capacity(rows.len());
         for (epoch, row) in (first..).zip(&rows) {
@@ -176,9 +169,10 @@ impl Write for End {
         let (epoch, revision) = (Value::from(signed(*epoch)), Value::from(signed(*revision)));
         let (failed, after) = match self.how {
             Release::Done => {
+                // The second finds the row only if the first did not take it away.
                 let row = [kind, name, epoch, revision];
-                let done = db.run(sql::RELEASE_DONE, &row).await? == 1;
-                return Ok(!done && db.run(sql::RELEASE_TOUCHED, &row[..3]).await? == 1);
+                db.add(sql::sqlite::RELEASE_DONE, &row);
+                return Ok(db.run(sql::sqlite::RELEASE_TOUCHED, &row).await? == 1);
             }
             Release::Later(after) => (0, after),
             Release::Failed(after) => (1, after),

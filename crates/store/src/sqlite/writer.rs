@@ -14,7 +14,7 @@ mod tests;
 
 pub(super) use append::insert_calls;
 pub(super) use disk::write_ahead_log;
-pub(super) use session::Session;
+pub(super) use session::{Session, arguments};
 
 use std::fs::File;
 use std::pin::Pin;
@@ -209,6 +209,9 @@ impl Task {
             let mut group = Group::default();
             for command in commands.drain(..) {
                 match command {
+                    // Nobody waits for it any more, and it must not come after what its caller
+                    // does instead.
+                    Command::Append(append) if append.reply.is_closed() => {}
                     Command::Append(append) => group.appends.push(*append),
                     Command::Write(write) => group.writes.push(write),
                     Command::Close(reply) => closers.push(reply),
@@ -303,9 +306,7 @@ impl Task {
             group.appends.iter().filter(|a| matches!(a.answer, Some(Answer::Appended { .. })));
         let mut touched = taken.flat_map(|a| &a.ready.append.touches).peekable();
         if touched.peek().is_some() {
-            self.told
-                .bells
-                .send_modify(|bells| touched.for_each(|touch| bells.ring(touch.key.kind)));
+            self.told.bells.send_modify(|bells| touched.for_each(|touch| bells.ring(touch)));
         }
     }
 }

@@ -111,3 +111,27 @@ async fn secrets_come_back_after_a_restart() {
     assert!(bench.store.delete_secret("hook-1").await.unwrap());
     assert!(bench.store.secret("hook-1").await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn runners_are_known_by_their_tokens_digest() {
+    let bench = Bench::new().await;
+    let pools = ["default".to_owned(), "big \"iron\"".to_owned()];
+    assert!(bench.store.add_runner("north", &[1; 32], &pools).await.unwrap());
+    assert!(bench.store.add_runner("east", &[2; 32], &pools[..1]).await.unwrap());
+    assert!(!bench.store.add_runner("north", &[3; 32], &[]).await.unwrap(), "the name is taken");
+    let north = bench.store.runner(&[1; 32]).await.unwrap().unwrap();
+    assert_eq!((north.name.as_str(), north.pools, north.seen_at), ("north", pools.into(), None));
+    assert_eq!(bench.store.runner(&[3; 32]).await.unwrap(), None);
+    bench.store.runner_seen("north").await.unwrap();
+    bench.clock.advance(Duration::from_secs(59));
+    bench.store.runner_seen("north").await.unwrap();
+    let first = bench.store.runner(&[1; 32]).await.unwrap().unwrap().seen_at.unwrap();
+    bench.clock.advance(Duration::from_secs(1));
+    bench.store.runner_seen("north").await.unwrap();
+    let second = bench.store.runner(&[1; 32]).await.unwrap().unwrap().seen_at.unwrap();
+    assert_eq!(second - first, 60_000_000, "once a minute is enough");
+    assert!(bench.store.remove_runner("north").await.unwrap());
+    assert!(!bench.store.remove_runner("north").await.unwrap());
+    let left = bench.store.runners().await.unwrap();
+    assert_eq!(left.iter().map(|runner| &runner.name).collect::<Vec<_>>(), ["east"]);
+}

@@ -61,8 +61,10 @@ async fn what_was_touched_while_it_was_leased_rings_when_the_lease_ends() {
     let first = only(&bench.store).await;
     let mut bells = bench.store.bells();
     let rang = |bells: &mut Receiver<Bells>| bells.has_changed().unwrap();
+    let before = *bells.borrow_and_update();
     bench.touch(&key("a"), 1, 0).await;
-    bells.mark_unchanged();
+    let touched: Vec<_> = bells.borrow_and_update().since(before).collect();
+    assert_eq!(touched, [(WorkKind::Statuses, false)], "it is not of the most urgent class");
     assert!(claim(&bench.store, 1).await.is_empty(), "whoever heard of it finds it leased");
     bench.store.release(&first, Release::Done).await.unwrap();
     assert!(rang(&mut bells));
@@ -175,6 +177,28 @@ async fn finishing_ends_the_lease_also_for_those_behind_in_the_group() {
 }
 
 #[tokio::test]
+async fn what_is_finished_and_touched_in_one_append_is_a_new_row() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 0, 0).await;
+    let held = only(&bench.store).await;
+    bench.store.release(&held, Release::Failed(Duration::ZERO)).await.unwrap();
+    let held = only(&bench.store).await;
+    assert_eq!(held.attempts, 1);
+    let remake = Append {
+        fence: Some(held.fence()),
+        finished: vec![key("a")],
+        touches: vec![WorkTouch::now(key("a"), 1)],
+        ..Append::default()
+    };
+    let first = bench.store.append(remake.clone()).await.unwrap();
+    assert!(matches!(first, Answer::Appended { .. }));
+    assert_eq!(bench.store.append(remake).await.unwrap(), Answer::FencedOff);
+    let new = only(&bench.store).await;
+    assert!(new.epoch > held.epoch);
+    assert_eq!((new.class, new.attempts, new.revision, new.took_over), (1, 0, 1, None));
+}
+
+#[tokio::test]
 async fn a_lease_lasts_as_long_as_it_is_extended() {
     let bench = Bench::new().await;
     bench.touch(&key("a"), 1, 0).await;
@@ -210,7 +234,7 @@ async fn a_touch_during_a_lease_makes_it_due_again() {
 }
 
 #[tokio::test]
-async fn failures_count_until_a_reset() {
+async fn failures_count_until_a_success_or_a_reset() {
     let bench = Bench::new().await;
     bench.touch(&key("a"), 1, 0).await;
     for attempts in 0..3 {
@@ -225,9 +249,13 @@ async fn failures_count_until_a_reset() {
     bench.store.append(reset).await.unwrap();
     let held = only(&bench.store).await;
     assert_eq!((held.attempts, held.class), (0, 0));
-    bench.store.release(&held, Release::Later(LEASE)).await.unwrap();
-    bench.clock.advance(LEASE);
-    assert_eq!(only(&bench.store).await.attempts, 0);
+    let mut held = held;
+    for (how, attempts) in [(Release::Failed(LEASE), 1), (Release::Later(LEASE), 0)] {
+        bench.store.release(&held, how).await.unwrap();
+        bench.clock.advance(LEASE);
+        held = only(&bench.store).await;
+        assert_eq!(held.attempts, attempts);
+    }
 }
 
 #[tokio::test]
@@ -240,4 +268,17 @@ async fn an_earlier_touch_and_a_more_urgent_class_win() {
     bench.clock.advance(Duration::from_secs(30));
     let held = bench.store.claim_key(&key("a"), "me", LEASE).await.unwrap().unwrap();
     assert_eq!((held.class, held.revision), (0, 3));
+}
+
+#[tokio::test]
+async fn whoever_got_no_answer_finds_its_lease_again() {
+    let bench = Bench::new().await;
+    bench.touch(&key("a"), 0, 0).await;
+    let held = || bench.store.held(WorkKind::Statuses, "me");
+    assert_eq!(held().await.unwrap(), None);
+    let claimed = only(&bench.store).await;
+    assert_eq!(held().await.unwrap(), Some(claimed.clone()));
+    assert_eq!(bench.store.held(WorkKind::Statuses, "you").await.unwrap(), None);
+    bench.store.release(&claimed, Release::Done).await.unwrap();
+    assert_eq!(held().await.unwrap(), None);
 }

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use aldis_domain::event::Event;
-use aldis_store::{Document, Entry, Envelope, Position, Store, Writes};
+use aldis_store::{Checkpoint, Document, Entry, Envelope, Position, Store, Writes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ProjectionError;
 
-/// Documents that are remembered between the batches of a rebuild.
+/// Documents that are remembered between the steps of a rebuild.
 const REMEMBERED: usize = 20_000;
 
 /// An event, and what a fold may read of its envelope.
@@ -115,17 +115,31 @@ struct Slot<B> {
 
 /// Documents in memory while events are folded into them.
 pub(super) struct Batch<P: Projection> {
+    /// How far they are folded.
+    reached: Option<Checkpoint>,
     slots: BTreeMap<String, Slot<P::Body>>,
     projection: PhantomData<P>,
 }
 
 impl<P: Projection> Default for Batch<P> {
     fn default() -> Self {
-        Self { slots: BTreeMap::new(), projection: PhantomData }
+        Self { reached: None, slots: BTreeMap::new(), projection: PhantomData }
     }
 }
 
 impl<P: Projection> Batch<P> {
+    /// Forgets everything if it was not here that the projection came as far as `checkpoint`.
+    pub(super) fn resume(&mut self, checkpoint: Option<Checkpoint>) {
+        if self.reached != checkpoint {
+            *self = Self { reached: checkpoint, ..Self::default() };
+        }
+    }
+
+    /// What was folded is written, up to `checkpoint`.
+    pub(super) fn reach(&mut self, checkpoint: Checkpoint) {
+        self.reached = Some(checkpoint);
+    }
+
     /// Takes in what was folded up to `reached` of the documents that `concerns` are about.
     pub(super) async fn gather(
         &mut self,

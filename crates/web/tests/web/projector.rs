@@ -1,6 +1,6 @@
 use aldis_domain::event::Event;
-use aldis_store::{Document, Entry, Writes};
-use aldis_web::{PROJECTIONS, ProjectionError, Step, rebuild, step};
+use aldis_store::{Document, Entry, Store, Writes};
+use aldis_web::{PROJECTIONS, ProjectionError, Projector, Step, rebuild, step};
 use serde_json::json;
 
 use crate::site::{
@@ -26,6 +26,11 @@ async fn documents(site: &Site) -> Kept {
 
 fn left() -> Event {
     Event::RunLeft(fact(json!({"change": "mr-1.42-7", "reason": {"why": "closed"}}), json!({})))
+}
+
+/// Nothing that a projection takes in.
+fn settled() -> Event {
+    Event::StatusesSettled(fact(json!({"outcomes": []}), json!({})))
 }
 
 /// Events of many streams, interleaved, some without the beginning that a fold waits for.
@@ -54,23 +59,28 @@ fn history() -> Vec<(String, Event)> {
             history.push((format!("run-{earlier}"), left()));
         }
         history.push((format!("run-{}", run_id(200 + number)), left()));
-        history.push((
-            "statuses-1.42-x".to_owned(),
-            Event::StatusesSettled(fact(json!({"outcomes": []}), json!({}))),
-        ));
+        history.push(("statuses-1.42-x".to_owned(), settled()));
     }
     history
 }
 
 #[tokio::test]
 async fn dropping_and_rebuilding_gives_the_same_bytes() {
-    let site = Site::new().await;
+    rebuilds_to_the_same_bytes(&Site::new().await).await;
+}
+
+#[tokio::test]
+async fn dropping_and_rebuilding_gives_the_same_bytes_on_postgres() {
+    rebuilds_to_the_same_bytes(&Site::on_postgres().await).await;
+}
+
+async fn rebuilds_to_the_same_bytes(site: &Site) {
     for (stream, event) in history() {
         site.append(&stream, vec![event]).await;
         // One event at a time, as it is when there is little to do.
         site.project().await;
     }
-    let live = documents(&site).await;
+    let live = documents(site).await;
     assert!(!live.0.is_empty());
     // Each of 40 runs and 40 deliveries stands in two lists.
     assert_eq!(live.1.len(), 160);
@@ -80,7 +90,79 @@ async fn dropping_and_rebuilding_gives_the_same_bytes() {
         assert_eq!(reached, site.store.head().await.unwrap().position);
         assert_eq!(told.last(), Some(&reached));
     }
+    assert_eq!(documents(site).await, live);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_beside_a_live_projector_gives_the_same_bytes() {
+    let site = Site::on_postgres().await;
+    let mut before = history();
+    let meanwhile = before.split_off(before.len() / 2);
+    for (stream, event) in before {
+        site.append(&stream, vec![event]).await;
+    }
+    site.project().await;
+    let live = tokio::spawn(follow(site.store.clone()));
+    let rebuilding = tokio::spawn(rebuild_all(site.store.clone()));
+    for (stream, event) in meanwhile {
+        site.append(&stream, vec![event]).await;
+    }
+    rebuilding.await.unwrap();
+    live.abort();
+    // What the projector was doing then is done or was never begun.
+    assert!(live.await.unwrap_err().is_cancelled());
+    site.project().await;
+    let beside = documents(&site).await;
+    rebuild_all(site.store.clone()).await;
+    assert_eq!(documents(&site).await, beside);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_takes_in_what_a_live_projector_folds_between_its_steps() {
+    let site = Site::new().await;
+    let (run, change) = (run_id(1), "change-mr-1.42-7");
+    let stream = format!("run-{run}");
+    let fill = async |count| site.append("statuses-1.42-x", vec![settled(); count]).await;
+    site.append(&stream, vec![requested(&run, json!({})), started(1, 5, "host/1")]).await;
+    site.append(change, vec![moved()]).await;
+    // What a rebuild takes at once is full here; the live projector folds what follows, and the
+    // rebuild goes on behind it with the same run and the same change.
+    fill(4_997).await;
+    site.append(&stream, vec![finished(&run, 5, "passed", json!({"steps": []}))]).await;
+    site.append(change, vec![planned(&run)]).await;
+    fill(248).await;
+    site.append(&stream, vec![left()]).await;
+    site.append(change, vec![moved()]).await;
+    site.project().await;
+    let live = documents(&site).await;
+    for name in ["runs", "changes"] {
+        let mut beside = true;
+        let between = |_| {
+            if std::mem::take(&mut beside) {
+                let stepping = step(&site.store, name);
+                let runtime = tokio::runtime::Handle::current();
+                let step = tokio::task::block_in_place(|| runtime.block_on(stepping));
+                assert_eq!(step.unwrap(), Step::Moved(5_250));
+            }
+        };
+        rebuild(&site.store, name, between).await.unwrap();
+    }
     assert_eq!(documents(&site).await, live);
+}
+
+async fn rebuild_all(store: Store) {
+    for name in PROJECTIONS {
+        rebuild(&store, name, |_| ()).await.unwrap();
+    }
+}
+
+/// A projector as in a running bot.
+async fn follow(store: Store) {
+    let (projector, mut positions) = (Projector::new(store.clone()), store.subscribe());
+    loop {
+        while projector.run_once().await.unwrap() {}
+        positions.changed().await.unwrap();
+    }
 }
 
 #[tokio::test]

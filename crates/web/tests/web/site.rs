@@ -63,12 +63,22 @@ impl Answered {
 
 impl Site {
     pub(crate) async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    pub(crate) async fn on_postgres() -> Self {
+        let database = tokio::task::spawn_blocking(|| aldis_test_servers::postgres().database());
+        Self::on(Some(database.await.unwrap().into())).await
+    }
+
+    async fn on(postgres: Option<SecretString>) -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Clock::manual();
         // What has not happened yet is always said to be "just now", however slow a test is.
         clock.advance(Duration::from_hours(1));
         let settings = aldis_store::Settings {
             clock: clock.clone(),
+            postgres,
             ..aldis_store::Settings::in_dir(dir.path())
         };
         let store = Store::open(&settings).await.unwrap();

@@ -135,11 +135,11 @@ impl World {
 
     /// Works until nothing is left to do; checks GitLab's rules at each write.
     pub(super) fn settle(&mut self) {
-        let mut knowledge = Knowledge::default();
+        let mut knowledge = Knowledge { doubt_age: Some(0), ..Knowledge::default() };
         for _ in 0..20 {
             match next(&self.statuses, &self.runs, knowledge) {
                 Next::Rest { .. } => return,
-                Next::Resolve => unreachable!("every pass here settles"),
+                Next::Resolve | Next::Compare => unreachable!("every pass here settles"),
                 Next::ReadPipelines => {
                     knowledge.pipelines_read = true;
                     let pipelines = self.pipelines.clone();
@@ -154,7 +154,7 @@ impl World {
                     knowledge.pipelines_read = false;
                     self.happened(StatusesIntended { writes: writes.clone(), epoch: 1 });
                     let outcomes = writes.iter().map(|write| self.post(write)).collect();
-                    self.happened(StatusesSettled { outcomes, tell: Vec::new() });
+                    self.happened(StatusesSettled { outcomes, tell: Vec::new(), read: false });
                 }
             }
         }

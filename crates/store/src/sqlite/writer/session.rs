@@ -102,16 +102,23 @@ impl<'a> Session<'a> {
     }
 
     fn take(&mut self) -> Result<(String, SqliteArguments)> {
-        let mut arguments = SqliteArguments::default();
-        for value in self.values.drain(..) {
-            let added = match value {
-                Value::Null => arguments.add(None::<i64>),
-                Value::Number(number) => arguments.add(number),
-                Value::Text(text) => arguments.add(text),
-                Value::Bytes(bytes) => arguments.add(bytes),
-            };
-            added.map_err(|error| StoreError::Unexpected(error.to_string()))?;
-        }
-        Ok((std::mem::take(&mut self.text), arguments))
+        Ok((std::mem::take(&mut self.text), arguments(self.values.drain(..))?))
     }
+}
+
+/// The values of a statement.
+pub(in crate::sqlite) fn arguments(
+    values: impl IntoIterator<Item = Value>,
+) -> Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Number(number) => arguments.add(number),
+            Value::Text(text) => arguments.add(text),
+            Value::Bytes(bytes) => arguments.add(bytes),
+        };
+        added.map_err(|error| StoreError::Unexpected(error.to_string()))?;
+    }
+    Ok(arguments)
 }

@@ -1,0 +1,117 @@
+//! Disks that are full.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aldis_domain::config::{Step, When};
+use aldis_domain::report::Outcome;
+use aldis_protocol::Assignment;
+use aldis_runner::Turn;
+
+use crate::support::{Bench, PATIENCE, Repo, assignment, stack, step};
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// Where a file system of 160 MiB is mounted for the test of this name. Only the test sees it: that
+/// takes namespaces of its own, so the test is run once more in them, and `None` is for the outer
+/// one, when the inner one has passed.
+fn small_disk(test: &str) -> Option<PathBuf> {
+    const DISK: &str = "ALDIS_TEST_SMALL_DISK";
+    if let Some(disk) = std::env::var_os(DISK) {
+        return Some(disk.into());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=160m,mode=0711 aldis \"$1\" && shift";
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let mut command = Command::new("unshare");
+    let script = if uid == 0 {
+        command.arg("--mount");
+        format!("{mount} && exec \"$@\"")
+    } else {
+        command.args(["--user", "--map-root-user", "--mount"]);
+        format!("{mount} && exec unshare --user --map-user={uid} --map-group={gid} \"$@\"")
+    };
+    command.args(["sh", "-c", &script, "sh"]).arg(dir.path());
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", test]);
+    let ran = command.env(DISK, dir.path()).output().expect("unshare, of util-linux");
+    let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{test} on a small disk:\n{said}");
+    assert!(said.contains("1 passed"), "{said}");
+    None
+}
+
+async fn on_disk(disk: &Path) -> Bench {
+    Bench::with(|settings| disk.clone_into(&mut settings.data_dir)).await
+}
+
+/// Takes so many bytes of the disk.
+fn fill(disk: &Path, bytes: usize) {
+    let mut file = File::create(disk.join("filler")).unwrap();
+    file.write_all(&vec![7; bytes]).unwrap();
+}
+
+/// What a turn with this assignment comes to.
+async fn turn(bench: &mut Bench, assignment: &Assignment) -> Turn {
+    bench.queue.add(assignment.clone());
+    let stop = bench.stop.subscribe();
+    tokio::time::timeout(PATIENCE, bench.slot.step(&stop)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn without_room_no_run_is_taken() {
+    let Some(disk) = small_disk("room::without_room_no_run_is_taken") else { return };
+    let repo = Repo::new(&[("README", "hello\n")]);
+    let job = assignment(&repo, stack(vec![step("only", "true")]));
+    let mut bench = on_disk(&disk).await;
+    fill(&disk, 120 * MEBIBYTE);
+    let stop = bench.stop.subscribe();
+    assert_eq!(bench.slot.step(&stop).await, Ok(Turn::NoRoom));
+    fs::remove_file(disk.join("filler")).unwrap();
+    let (outcome, _) = bench.run(job).await;
+    assert_eq!(outcome, Outcome::Passed);
+}
+
+#[tokio::test]
+async fn what_finds_no_room_goes_to_another_runner_once() {
+    let name = "room::what_finds_no_room_goes_to_another_runner_once";
+    let Some(disk) = small_disk(name) else { return };
+    let repo = Repo::new(&[("README", "hello\n")]);
+    // Nothing makes it smaller, and it would be there twice: in the mirror and in the work tree.
+    let mut noise = vec![0; 90 * MEBIBYTE];
+    File::open("/dev/urandom").unwrap().read_exact(&mut noise).unwrap();
+    fs::write(repo.dir.path().join("noise"), noise).unwrap();
+    repo.commit(&[]);
+    let mut job = assignment(&repo, stack(vec![step("only", "true")]));
+    let mut bench = on_disk(&disk).await;
+    fill(&disk, 80 * MEBIBYTE);
+    assert_eq!(turn(&mut bench, &job).await, Turn::Ran);
+    assert_eq!((bench.queue.handed_back(), bench.queue.finished().len()), (1, 0));
+    assert_eq!(bench.run_dirs(), 0);
+    let left = Command::new("find").arg(&bench.work_dir).args(["-name", "tmp_*"]).output();
+    assert_eq!(left.unwrap().stdout, b"", "what could not be fetched is gone");
+
+    // The fetch finds room now, and the work tree does not.
+    fs::remove_file(disk.join("filler")).unwrap();
+    let (outcome, report) = bench.run(job.clone()).await;
+    assert_eq!(outcome, Outcome::Broken, "it is too big for this disk");
+    assert!(report.trouble.unwrap().contains("No space left"));
+
+    job.tracked = true;
+    let (outcome, _) = bench.run(job).await;
+    assert_eq!(outcome, Outcome::Broken, "nobody begins a deployment twice");
+    assert_eq!(bench.queue.handed_back(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_fills_the_disk_itself_is_over() {
+    let Some(disk) = small_disk("room::a_run_that_fills_the_disk_itself_is_over") else { return };
+    let repo = Repo::new(&[("README", "hello\n")]);
+    let fill = step("fill", "cat /dev/zero > \"$HOME/all\" || exit 3");
+    let after = Step { when: When::Always, ..step("after", "true") };
+    let mut bench = on_disk(&disk).await;
+    let (_, report) = bench.run(assignment(&repo, stack(vec![fill, after]))).await;
+    assert_eq!(bench.queue.handed_back(), 0);
+    assert!(report.remarks.iter().any(|remark| remark.contains("full")), "{report:?}");
+}
