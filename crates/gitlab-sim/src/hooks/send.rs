@@ -99,11 +99,13 @@ fn headers(
     headers
 }
 
-/// The client that posts deliveries: GitLab's timeout, no redirects, no proxy.
+/// The client that posts deliveries: GitLab's timeout, no redirects, no proxy, and a connection for
+/// each, as GitLab makes one; a kept one may be closed by the receiver just when it is used.
 pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .pool_max_idle_per_host(0)
         .build()
 }
