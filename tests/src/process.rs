@@ -13,7 +13,6 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aldis::settings::Settings;
-use aldis_domain::touch::WorkKind;
 use aldis_store::{Envelope, Store, StoreError};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -196,14 +195,9 @@ impl Site {
     /// Whether nothing is due, under way, or to come within `soon`.
     pub async fn at_rest(&self, soon: Duration) -> Result<bool, StoreError> {
         let store = self.store().await?;
-        let mut at_rest = true;
-        for kind in WorkKind::ALL {
-            let backlog = store.backlog(kind).await?;
-            let next = store.next_due(kind).await?;
-            at_rest &= backlog.due + backlog.leased == 0 && next.is_none_or(|due| due > soon);
-        }
+        let at_rest = aldis::rest::at_rest(&store, soon, 0).await;
         store.close().await;
-        Ok(at_rest)
+        at_rest
     }
 
     /// The whole log, after a check of its hash chain.

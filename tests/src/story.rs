@@ -95,25 +95,13 @@ impl Story {
     async fn at_rest(&self, runs_may_go_on: bool) -> bool {
         let idle = tokio::time::timeout(PATIENCE, self.sim.deliveries_idle());
         assert!(idle.await.is_ok(), "deliveries do not come to an end");
-        let store = &self.bot.store;
         if self.has_spooled() {
             return false;
         }
-        let before = store.head().await.expect("the log's head");
         let sent = self.attempts();
-        for kind in WorkKind::ALL {
-            let backlog = store.backlog(kind).await.expect("the backlog");
-            let next = store.next_due(kind).await.expect("the next due item");
-            let leased = if runs_may_go_on && kind == WorkKind::Run {
-                backlog.leased != self.runs_under_way().await
-            } else {
-                backlog.leased > 0
-            };
-            if leased || backlog.due > 0 || next.is_some_and(|due| due <= SOON) {
-                return false;
-            }
-        }
-        store.head().await.expect("the log's head") == before && self.attempts() == sent
+        let runs = if runs_may_go_on { self.runs_under_way().await } else { 0 };
+        let at_rest = aldis::rest::at_rest(&self.bot.store, SOON, runs).await;
+        at_rest.expect("the store can be read") && self.attempts() == sent
     }
 
     /// Whether deliveries wait for the store, as on a machine so busy that the database took too long.

@@ -15,7 +15,7 @@ use aldis_gitlab::GitLab;
 use aldis_ingress::Ingress;
 use aldis_planner::Planner;
 use aldis_runner::{Capabilities, Runner, Stop as StopRuns};
-use aldis_store::{Due, Store, StoreError};
+use aldis_store::{Due, Store};
 use aldis_web::{Projector, State};
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -353,16 +353,4 @@ impl Parts {
         }
         while loops.join_next().await.is_some() {}
     }
-}
-
-/// Whether anything is due, under way, or due within `soon`.
-pub async fn busy(store: &Store, soon: Duration) -> Result<bool, StoreError> {
-    for kind in WorkKind::ALL {
-        let backlog = store.backlog(kind).await?;
-        let next = store.next_due(kind).await?;
-        if backlog.due + backlog.leased > 0 || next.is_some_and(|due| due <= soon) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -10,6 +10,7 @@ mod demo;
 mod hints;
 mod intake;
 mod keeping;
+pub mod rest;
 pub mod roles;
 mod sandbox;
 pub mod settings;

@@ -13,7 +13,8 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::screen::Screen;
-use crate::bot::{Bot, busy};
+use crate::bot::Bot;
+use crate::rest::at_rest;
 use crate::roles::Roles;
 use crate::settings::{GitLabSettings, Settings};
 
@@ -126,7 +127,7 @@ impl World {
             }
             shown = timeline.len();
             self.sim.deliveries_idle().await;
-            if !busy(&self.bot.store, SOON).await? && shown == self.sim.timeline().len() {
+            if at_rest(&self.bot.store, SOON, 0).await? && shown == self.sim.timeline().len() {
                 return Ok(());
             }
             if begun.elapsed() > patience {
