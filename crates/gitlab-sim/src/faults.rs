@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::Incoming;
 use crate::route::Route;
 
 /// A fault to come.
@@ -15,6 +16,8 @@ use crate::route::Route;
 #[derive(Debug, Clone)]
 pub struct Fault {
     route: Route,
+    /// Parameters that the request must have, and their values.
+    parameters: Vec<(&'static str, &'static str)>,
     kind: FaultKind,
     skip: u32,
     times: u32,
@@ -36,8 +39,9 @@ pub enum FaultKind {
     LoseAnswer,
     /// The request takes effect at once; the answer comes after this time.
     DelayAnswer(Duration),
-    /// The connection closes at once; the request takes effect after this time.
-    LandLate(Duration),
+    /// The connection closes at once; the request takes effect when the test says so, by
+    /// [`Simulator::land`](crate::Simulator::land).
+    LandLate,
     /// The connection closes and nothing is applied.
     CloseBefore,
     /// The request takes effect; the answer's body trickles in over this time.
@@ -90,7 +94,13 @@ pub(crate) const LIMITED: &str =
 impl Fault {
     /// Hits the next request to `route`, once.
     pub fn on(route: Route, kind: FaultKind) -> Self {
-        Self { route, kind, skip: 0, times: 1 }
+        Self { route, parameters: Vec::new(), kind, skip: 0, times: 1 }
+    }
+
+    /// Hits only requests whose parameter `name` is `value`.
+    pub fn when(mut self, name: &'static str, value: &'static str) -> Self {
+        self.parameters.push((name, value));
+        self
     }
 
     /// Lets this many matching requests through first.
@@ -110,13 +120,19 @@ impl Fault {
         self.times(u32::MAX)
     }
 
-    fn aims_at(&self, route: Route, write: bool) -> bool {
-        match self.route {
+    /// Git's requests come as `None`.
+    fn aims_at(&self, request: Option<&Incoming>) -> bool {
+        let route = request.map_or(Route::Git, Incoming::route);
+        let has = |(name, value): &(&str, &str)| {
+            request.and_then(|request| request.text(name)).is_some_and(|given| given == *value)
+        };
+        let this_route = match self.route {
             Route::Any => true,
-            Route::AnyWrite => route != Route::Git && write,
-            Route::AnyRead => route != Route::Git && !write,
+            Route::AnyWrite => request.is_some_and(Incoming::is_write),
+            Route::AnyRead => request.is_some_and(|request| !request.is_write()),
             exact => exact == route,
-        }
+        };
+        this_route && self.parameters.iter().all(has)
     }
 }
 
@@ -141,9 +157,9 @@ impl Faults {
     }
 
     /// The fault that this request meets. Counts it.
-    pub(crate) fn take(&mut self, route: Route, write: bool) -> Option<FaultKind> {
+    pub(crate) fn take(&mut self, request: Option<&Incoming>) -> Option<FaultKind> {
         let mut hit = None;
-        for fault in self.armed.iter_mut().filter(|fault| fault.aims_at(route, write)) {
+        for fault in self.armed.iter_mut().filter(|fault| fault.aims_at(request)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
             } else if fault.times > 0 && hit.is_none() {

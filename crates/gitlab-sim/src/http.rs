@@ -113,14 +113,15 @@ async fn serve_api(
     );
     let fault = {
         let mut state = lock(&shared.state);
-        let fault = state.faults.take(incoming.route(), incoming.is_write());
+        let fault = state.faults.take(Some(&incoming));
         if let Some(FaultKind::Answer { .. } | FaultKind::CloseBefore) = &fault {
             let status =
                 if let Some(FaultKind::Answer { status, .. }) = &fault { *status } else { 0 };
             incoming.record(&mut state, status, false);
         }
-        if let Some(FaultKind::LandLate(_)) = &fault {
-            state.landing += 1;
+        if let Some(FaultKind::LandLate) = &fault {
+            state.late.push(incoming);
+            return hang_up(request);
         }
         fault
     };
@@ -131,7 +132,7 @@ async fn serve_api(
             answer.headers = headers;
             respond(answer)
         }
-        Some(FaultKind::CloseBefore) => hang_up(request),
+        Some(FaultKind::CloseBefore | FaultKind::LandLate) => hang_up(request),
         Some(FaultKind::LoseAnswer) => {
             apply(shared, incoming).await;
             hang_up(request)
@@ -140,17 +141,6 @@ async fn serve_api(
             let answer = apply(shared, incoming).await;
             tokio::time::sleep(time).await;
             respond(answer)
-        }
-        Some(FaultKind::LandLate(time)) => {
-            let shared = shared.clone();
-            actix_web::rt::spawn(async move {
-                tokio::time::sleep(time).await;
-                apply(&shared, incoming).await;
-                let mut state = lock(&shared.state);
-                state.landing -= 1;
-                state.touch();
-            });
-            hang_up(request)
         }
         Some(FaultKind::SlowBody(time)) => trickle(apply(shared, incoming).await, time),
     }

@@ -217,12 +217,12 @@ impl Simulator {
         self.lock().held().cloned().collect()
     }
 
-    /// Waits until no delivery is queued or on its way and no request lands late any more.
+    /// Waits until no delivery is queued or on its way.
     /// Held deliveries are not waited for.
     pub async fn deliveries_idle(&self) {
         self.wait_until(|sim| {
             let state = sim.lock();
-            state.outgoing.is_empty() && state.sending == 0 && state.landing == 0
+            state.outgoing.is_empty() && state.sending == 0
         })
         .await;
     }
@@ -235,6 +235,14 @@ impl Simulator {
     /// Disarms all faults.
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
+    }
+
+    /// Lets the requests take effect that [`FaultKind::LandLate`](crate::FaultKind::LandLate) met.
+    pub fn land(&self) {
+        let mut state = self.lock();
+        for request in std::mem::take(&mut state.late) {
+            crate::api::handle(&mut state, &request);
+        }
     }
 
     /// True while an armed fault has not struck as often as it should; those that strike

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+
+use crate::api::Incoming;
 use tokio::sync::watch;
 
 pub(crate) use branches::RefUpdate;
@@ -64,8 +66,8 @@ pub(crate) struct State {
     /// Seconds by which deliveries are dated too late.
     pub(crate) clock_ahead: i64,
     pub(crate) holding: bool,
-    /// Requests whose effect a fault has put off.
-    pub(crate) landing: usize,
+    /// Requests whose effect a fault has put off, oldest first.
+    pub(crate) late: Vec<Incoming>,
     pub(crate) faults: Faults,
     pub(crate) calls: Vec<Call>,
     pub(crate) timeline: Vec<String>,
@@ -99,7 +101,7 @@ impl State {
             sending: 0,
             clock_ahead: 0,
             holding: false,
-            landing: 0,
+            late: Vec::new(),
             faults: Faults::default(),
             calls: Vec::new(),
             timeline: Vec::new(),

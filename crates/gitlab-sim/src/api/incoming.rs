@@ -98,7 +98,7 @@ impl Incoming {
     }
 
     /// A parameter as text; numbers and flags are taken too, `null` is as if it were missing.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.params.get(name)? {
             Value::String(text) => Some(text.clone()),
             value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),

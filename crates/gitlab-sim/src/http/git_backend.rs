@@ -17,7 +17,6 @@ use crate::answer::Answer;
 use crate::faults::FaultKind;
 use crate::git::ZERO_SHA;
 use crate::ids::{ProjectId, UserId};
-use crate::route::Route;
 use crate::state::{AccessLevel, RefUpdate, Scope, State};
 
 /// The repository and what is asked of it.
@@ -41,7 +40,7 @@ pub(super) async fn serve(
     shared: &Shared,
     target: Target,
 ) -> HttpResponse {
-    let fault = lock(&shared.state).faults.take(Route::Git, false);
+    let fault = lock(&shared.state).faults.take(None);
     match fault {
         None => {}
         Some(FaultKind::Answer { status, headers, body: (kind, text) }) => {
@@ -52,7 +51,7 @@ pub(super) async fn serve(
         Some(FaultKind::DelayAnswer(time) | FaultKind::SlowBody(time)) => {
             tokio::time::sleep(time).await;
         }
-        Some(FaultKind::LoseAnswer | FaultKind::LandLate(_) | FaultKind::CloseBefore) => {
+        Some(FaultKind::LoseAnswer | FaultKind::LandLate | FaultKind::CloseBefore) => {
             return hang_up(request);
         }
     }

@@ -64,11 +64,20 @@ async fn a_connection_closed_before_applies_nothing() {
 #[tokio::test]
 async fn a_late_request_lands_after_the_connection_closed() {
     let world = World::start().await;
-    let late = FaultKind::LandLate(Duration::from_millis(200));
-    world.sim.fault(Fault::on(Route::StatusPost, late));
+    world.sim.fault(Fault::on(Route::StatusPost, FaultKind::LandLate));
     assert_eq!(world.post_and_count().await, (None, 0));
-    world.sim.deliveries_idle().await;
+    world.sim.land();
     assert_eq!(world.rows(), 1);
+}
+
+#[tokio::test]
+async fn a_fault_can_wait_for_a_parameter() {
+    let world = World::start().await;
+    let fault = |state| Fault::on(Route::StatusPost, FaultKind::CloseBefore).when("state", state);
+    world.sim.fault(fault("pending"));
+    assert_eq!(world.post_and_count().await, (Some(201), 1));
+    world.sim.fault(fault("success"));
+    assert_eq!(world.post_and_count().await, (None, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
