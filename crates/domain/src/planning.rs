@@ -3,6 +3,7 @@
 //! Pure, and yet free to look at any stream: a decision that meets one that was not loaded says so
 //! ([`Undecided::Missing`]), the caller loads it and asks again. Called by the planner only.
 
+mod command;
 mod end;
 mod head;
 mod needs;
@@ -13,12 +14,13 @@ use std::collections::BTreeMap;
 use crate::change::ConfigFound;
 use crate::config::StatusConfig;
 use crate::event::Event;
-use crate::event::change::{ConfigBasis, MergeRequestFacts, Trust};
+use crate::event::change::{CommandHandled, ConfigBasis, MergeRequestFacts, Trust};
 use crate::fold::Fold;
 use crate::id::{ChangeKey, ProjectKey, Sha};
 use crate::run::Rejection;
 use crate::trigger::MergeRequestAction;
 
+pub use command::handle_once;
 pub use end::{cancel_runs, end_change, end_lane};
 pub use head::{plan, told};
 pub use needs::look_at_needs;
@@ -63,6 +65,8 @@ pub struct Wish<'a> {
     pub key: &'a ChangeKey,
     pub facts: &'a Facts,
     pub asked: &'a Asked,
+    /// The command that asks, which counts as handled with this plan.
+    pub command: Option<&'a CommandHandled>,
     /// The stream of the delivery that asks.
     pub delivery: Option<&'a str>,
     /// How statuses are named: by the config, or by the last one that was valid.

@@ -118,6 +118,7 @@ impl World {
                 key: &key,
                 facts: &facts,
                 asked: &asked,
+                command: None,
                 delivery: None,
                 status: &status,
                 sha256: digest,

@@ -1,13 +1,11 @@
 //! Comment commands: done or refused once per note and command, with the reason kept.
 
-use aldis_domain::change::{Change, DEVELOPER, command_key};
+use aldis_domain::change::{DEVELOPER, command_key};
 use aldis_domain::event::change::CommandHandled;
 use aldis_domain::event::delivery::{DeliveryPlan, DeliveryVerdict};
 use aldis_domain::id::ChangeKey;
 use aldis_domain::planning::{self, Asked};
-use aldis_domain::stream;
 use aldis_domain::trigger::{Command, NoteTrigger};
-use aldis_store::transact;
 
 use crate::delivery::ignored;
 use crate::plan::Source;
@@ -43,15 +41,21 @@ impl Planner {
                 told.push(format!("/{word}: done before"));
                 continue;
             }
-            let refused = match self.refusal(&key, command, level).await? {
-                Some(reason) => Some(reason),
-                None => self.carry_out(&key, command, note.actor, source, &mut plans).await?,
+            let handled = CommandHandled {
+                note: note.note,
+                command: command.clone(),
+                actor: note.actor,
+                access_level: level,
+                refused: self.refusal(&key, command, level).await?,
             };
-            told.push(match &refused {
+            let refused = match handled.refused {
+                Some(_) => self.refuse(&key, handled, source).await?,
+                None => self.carry_out(&key, handled, source, &mut plans).await?,
+            };
+            told.push(match refused {
                 None => format!("/{word}: done"),
                 Some(reason) => format!("/{word}: refused, {reason}"),
             });
-            self.keep(&key, note, command, level, refused, source).await?;
         }
         Ok((DeliveryVerdict::Command { reason: told.join("; ") }, plans))
     }
@@ -83,56 +87,48 @@ impl Planner {
         }))
     }
 
+    /// Does what is asked, and keeps that it was. Returns why it could not be done.
     async fn carry_out(
         &self,
         key: &ChangeKey,
-        command: &Command,
-        actor: u64,
+        handled: CommandHandled,
         source: &Source,
         plans: &mut Vec<DeliveryPlan>,
     ) -> Result<Option<String>, PlanError> {
-        let asked = match command {
-            Command::Help => return Ok(None),
-            Command::Cancel => {
-                self.decide_by(&source.meta, |ledger| planning::cancel_runs(ledger, key, actor))
-                    .await?;
+        let asked = match &handled.command {
+            Command::Help | Command::Cancel => {
+                self.decide_by(&source.meta, |ledger| {
+                    planning::handle_once(ledger, key, &handled, |ledger| match handled.command {
+                        Command::Cancel => planning::cancel_runs(ledger, key, handled.actor),
+                        _ => Ok(()),
+                    })
+                })
+                .await?;
                 return Ok(None);
             }
             Command::Retest => Asked::Retest,
             Command::Test { stacks } => Asked::Test(stacks.clone()),
         };
-        match self.plan_merge_request(key, asked, source).await? {
-            Some(plan) => {
-                plans.push(plan);
-                Ok(None)
-            }
-            None => Ok(Some("the merge request is not open".to_owned())),
+        let of_command = Source { command: Some(handled.clone()), ..source.clone() };
+        if let Some(plan) = self.plan_merge_request(key, asked, &of_command).await? {
+            plans.push(plan);
+            return Ok(None);
         }
+        let refused = Some("the merge request is not open".to_owned());
+        self.refuse(key, CommandHandled { refused, ..handled }, source).await
     }
 
-    async fn keep(
+    /// Keeps that the command was refused, and returns why.
+    async fn refuse(
         &self,
         key: &ChangeKey,
-        note: &NoteTrigger,
-        command: &Command,
-        level: u32,
-        refused: Option<String>,
+        refused: CommandHandled,
         source: &Source,
-    ) -> Result<(), PlanError> {
-        let name = stream::change(key);
-        transact!(self.store, source.meta.clone(), unit => {
-            let change: Change = unit.fold(&name).await?;
-            if !change.commands.contains(&(note.note, command_key(command))) {
-                let handled = CommandHandled {
-                    note: note.note,
-                    command: command.clone(),
-                    actor: note.actor,
-                    access_level: level,
-                    refused: refused.clone(),
-                };
-                unit.append(&name, handled);
-            }
-            Ok(())
+    ) -> Result<Option<String>, PlanError> {
+        self.decide_by(&source.meta, |ledger| {
+            planning::handle_once(ledger, key, &refused, |_| Ok(()))
         })
+        .await?;
+        Ok(refused.refused)
     }
 }

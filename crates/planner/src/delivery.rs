@@ -79,7 +79,8 @@ impl Planner {
         let envelopes = self.store.load(name).await?;
         let Some((received, meta)) = undecided(&envelopes) else { return Ok(()) };
         let tries = claimed.attempts;
-        let source = Source { meta: meta.clone(), delivery: Some(name.to_owned()), tries };
+        let delivery = Some(name.to_owned());
+        let source = Source { meta: meta.clone(), delivery, command: None, tries };
         let (verdict, plans) = match self.decide(&received.trigger, &source).await {
             Ok(decided) => decided,
             Err(PlanError::GitLab(

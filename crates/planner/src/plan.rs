@@ -3,6 +3,7 @@
 use aldis_bus::Topic;
 use aldis_domain::change::ConfigFound;
 use aldis_domain::config::StatusConfig;
+use aldis_domain::event::change::CommandHandled;
 use aldis_domain::event::delivery::DeliveryPlan;
 use aldis_domain::id::{ChangeKey, Sha};
 use aldis_domain::planning::{self, Asked, Facts, Ledger, Undecided, Wish, told};
@@ -21,6 +22,8 @@ const DIFF_TRIES: u32 = 12;
 pub(crate) struct Source {
     pub(crate) meta: Meta,
     pub(crate) delivery: Option<String>,
+    /// The comment command that is carried out.
+    pub(crate) command: Option<CommandHandled>,
     /// Failed tries before this one.
     pub(crate) tries: u32,
 }
@@ -115,7 +118,8 @@ impl Planner {
         let configured = !matches!(facts.config, ConfigFound::Missing);
         self.observe(project, configured, status.aggregate.clone()).await?;
         let delivery = source.delivery.as_deref();
-        let wish = Wish { key, facts, asked, delivery, status: &status, sha256 };
+        let command = source.command.as_ref();
+        let wish = Wish { key, facts, asked, command, delivery, status: &status, sha256 };
         self.decide_by(&source.meta, |ledger| planning::plan(ledger, &wish)).await
     }
 

@@ -1,7 +1,7 @@
 //! The plan of one head: draft, runs, lane.
 
 use super::end::{leave_plan, leave_run};
-use super::{Asked, Ledger, Undecided, Wish};
+use super::{Asked, Ledger, Undecided, Wish, handle_once};
 use crate::change::{Change, Draft, PlanBasis, draft};
 use crate::config::Stack;
 use crate::config::matching::{Changed, Facts as MatchFacts, Matcher, Occasion, Rule, Verdict};
@@ -16,9 +16,21 @@ use crate::stream;
 use crate::trigger::MergeRequestAction;
 
 /// Plans the head: which stacks run and why, the runs that stand for them, what is left behind of
-/// an older plan, and what the lane shows.
+/// an older plan, and what the lane shows. A command that was handled before plans nothing.
 pub fn plan(ledger: &mut Ledger, wish: &Wish<'_>) -> Result<DeliveryPlan, Undecided> {
-    wish.carry_out(ledger)
+    let Some(command) = wish.command else { return wish.carry_out(ledger) };
+    if let Some(planned) = handle_once(ledger, wish.key, command, |ledger| wish.carry_out(ledger))?
+    {
+        return Ok(planned);
+    }
+    let change: Change = ledger.fold(&stream::change(wish.key))?;
+    let nothing = || DeliveryPlan {
+        change: wish.key.clone(),
+        sha: wish.facts.head.clone(),
+        new_runs: false,
+        stacks: Vec::new(),
+    };
+    Ok(change.plan().map_or_else(nothing, |plan| told(wish.key, plan, false)))
 }
 
 /// What is told of a plan that stands already.
