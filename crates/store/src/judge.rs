@@ -60,7 +60,7 @@ pub(crate) struct WorkChange {
 /// The judgement of a group, as far as it has come.
 #[derive(Debug)]
 pub(crate) struct Judgement {
-    facts: Facts,
+    pub(crate) facts: Facts,
     lease_now: i64,
     pub(crate) recorded_at: i64,
     pub(crate) head: Head,

@@ -1,12 +1,15 @@
-//! The end of the log as this process left it. If nobody else has appended since, events of new
-//! streams need no question before they are written: the database refuses what is there already.
+//! The end of the log as this process left it. If nobody else has appended since, nothing need be
+//! asked before it is written: what an append expects is taken for true, and the database refuses
+//! leases that are not held, versions that are not reached, and events of one that is there already.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::write::End;
 use super::writer::WaitingAppend;
 use crate::append::{Append, Expected};
 use crate::envelope::Head;
+use crate::judge::Facts;
 
 /// The database's clock is asked for again after so long.
 const CLOCK_FOR: Duration = Duration::from_secs(30);
@@ -25,18 +28,16 @@ pub(super) struct Guess {
 }
 
 impl Guess {
-    /// The end to judge by, if it may be guessed for these appends. Its `now` is never ahead of the
-    /// database's.
-    pub(super) fn end(&mut self, group: &[WaitingAppend]) -> Option<End> {
-        if !group.iter().all(|waiting| is_new(&waiting.ready.append)) {
-            return None;
-        }
+    /// What to judge by, if it may be guessed for these appends. The end's `now` is never ahead of
+    /// the database's.
+    pub(super) fn make(&mut self, group: &[WaitingAppend]) -> Option<(End, Facts)> {
+        let facts = expected(group.iter().map(|waiting| &waiting.ready.append))?;
         self.careful = self.careful.saturating_sub(1);
         let ((head, recorded_at), (time, read)) = (self.end?, self.time?);
         let age = read.elapsed();
         let passed = i64::try_from(age.as_micros()).ok()?;
         let end = End { head, recorded_at, now: time.saturating_add(passed) };
-        (self.careful == 0 && age < CLOCK_FOR).then_some(end)
+        (self.careful == 0 && age < CLOCK_FOR).then_some((end, facts))
     }
 
     /// It is so late now, or later.
@@ -60,7 +61,27 @@ impl Guess {
     }
 }
 
-/// Whether the database itself finds what would speak against it.
-fn is_new(append: &Append) -> bool {
-    append.fence.is_none() && append.writes.iter().all(|w| w.expected == Expected::NoStream)
+/// What the first append that names a stream or a lease expects of it. `None`: one is content with
+/// any version, which only the database knows, or adds nothing to a stream whose version counts, so
+/// that nothing could collide with a later one.
+fn expected<'a>(appends: impl Iterator<Item = &'a Append>) -> Option<Facts> {
+    let mut versions: HashMap<&str, Option<u64>> = HashMap::new();
+    let mut facts = Facts::default();
+    for append in appends {
+        for write in &append.writes {
+            let version = match write.expected {
+                _ if write.events.is_empty() => return None,
+                Expected::Any => return None,
+                Expected::NoStream | Expected::Version(0) => None,
+                Expected::Version(version) => Some(version),
+            };
+            versions.entry(&write.stream).or_insert(version);
+        }
+        if let Some(fence) = &append.fence {
+            facts.leases.entry(fence.key.clone()).or_insert(fence.epoch);
+        }
+    }
+    let known = versions.into_iter();
+    facts.versions = known.filter_map(|(stream, v)| Some((stream.to_owned(), v?))).collect();
+    Some(facts)
 }

@@ -38,83 +38,117 @@ pub(super) const MOVE_INSTANCES: &str = "SELECT setval(pg_get_serial_sequence('i
 pub(super) const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, hash = $2, \
      recorded_at = COALESCE((SELECT recorded_at FROM events WHERE position = $1), 0)";
 
-/// As of one moment: versions of streams that have events (0), epochs of leased rows (1), ids of
-/// events that are stored (2), the head with its time and the database's (3). The leased rows are
-/// locked, so that in a transaction nobody takes them over before the commit.
-pub(super) const FACTS: &str = "WITH fenced AS (SELECT wanted.place, work.lease_epoch \
-       FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted(kind, key, place) \
-       JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
-       WHERE work.lease_until IS NOT NULL ORDER BY work.kind, work.key FOR UPDATE OF work) \
-     SELECT 0::bigint, wanted.place, newest.version, NULL::uuid, NULL::bytea, NULL::bigint \
-       FROM unnest($1::text[]) WITH ORDINALITY AS wanted(stream, place) \
-       CROSS JOIN LATERAL (SELECT MAX(version) AS version FROM events \
-         WHERE events.stream = wanted.stream) AS newest WHERE newest.version IS NOT NULL \
-     UNION ALL SELECT 1, place, lease_epoch, NULL, NULL, NULL FROM fenced \
-     UNION ALL SELECT 2, 0, 0, event_id, NULL, NULL FROM events WHERE event_id = ANY($4) \
-     UNION ALL SELECT 3, recorded_at, position, NULL, hash, \
-       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM log_head WHERE alone = 1";
+macro_rules! facts {
+    ($locks:literal) => {
+        concat!(
+            "WITH fenced AS (SELECT wanted.place, work.lease_epoch \
+               FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted(kind, key, place) \
+               JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
+               WHERE work.lease_until IS NOT NULL",
+            $locks,
+            ") SELECT 0::bigint, wanted.place, newest.version, NULL::uuid, NULL::bytea, NULL::bigint \
+               FROM unnest($1::text[]) WITH ORDINALITY AS wanted(stream, place) \
+               CROSS JOIN LATERAL (SELECT MAX(version) AS version FROM events \
+                 WHERE events.stream = wanted.stream) AS newest WHERE newest.version IS NOT NULL \
+             UNION ALL SELECT 1, place, lease_epoch, NULL, NULL, NULL FROM fenced \
+             UNION ALL SELECT 2, 0, 0, event_id, NULL, NULL FROM events WHERE event_id = ANY($4) \
+             UNION ALL SELECT 3, recorded_at, position, NULL, hash, \
+               (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM log_head WHERE alone = 1"
+        )
+    };
+}
 
-/// A part of [`WRITE`]: nothing is written unless the head was moved.
+/// As of one moment: versions of streams that have events (0), epochs of leased rows (1), ids of
+/// events that are stored (2), the head with its time and the database's (3).
+pub(super) const FACTS: &str = facts!("");
+/// The same, and nobody takes the leased rows over before the transaction ends.
+pub(super) const LOCKED_FACTS: &str = facts!(" ORDER BY work.kind, work.key FOR UPDATE OF work");
+
+/// A part of [`append!`]: nothing is written unless the head was moved.
 macro_rules! if_moved {
     ($text:literal) => {
         concat!($text, " WHERE EXISTS (SELECT FROM moved)")
     };
 }
 
-/// All that a group of appends writes, unless the head is another one than they were judged by. It
+/// All that a group of appends writes, if the head could be `moved` from where they were judged. It
 /// is locked first, so whoever comes at the same time waits.
-pub(super) const WRITE: &str = concat!(
+macro_rules! append {
+    ($moved:literal) => {
+        concat!(
+            $moved,
+            " RETURNING position), written AS (",
+            if_moved!(
+                "INSERT INTO events (position, event_id, stream, version, type, schema_version, \
+                 body, meta, recorded_at, prev_hash, hash) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
+                 $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], \
+                 $10::bytea[], $11::bytea[])"
+            ),
+            "), kept AS (",
+            if_moved!(
+                "INSERT INTO payloads (position, bytes, received_at) \
+                 SELECT position, bytes, $14 FROM unnest($12::bigint[], $13::bytea[]) AS p(position, bytes)"
+            ),
+            "), over AS (",
+            if_moved!("DELETE FROM work USING unnest($15::text[], $16::text[]) AS wanted(kind, key)"),
+            " AND work.kind = wanted.kind AND work.key = wanted.key), touched AS (",
+            if_moved!(
+                "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+                 SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[])"
+            ),
+            " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
+               class = LEAST(w.class, excluded.class), due_at = LEAST(w.due_at, excluded.due_at)), \
+             reset AS (",
+            if_moved!(
+                "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+                 SELECT *, 1, 0, 0 FROM unnest($21::text[], $22::text[], $23::bigint[], $24::bigint[])"
+            ),
+            " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
+               class = excluded.class, due_at = excluded.due_at, attempts = 0), \
+             anew AS (",
+            if_moved!(
+                "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
+                 SELECT *, 1, 0, 0 FROM unnest($25::text[], $26::text[], $27::bigint[], $28::bigint[])"
+            ),
+            " ON CONFLICT (kind, key) DO UPDATE SET revision = 1, class = excluded.class, \
+               due_at = excluded.due_at, attempts = 0, lease_epoch = 0, lease_owner = NULL, \
+               lease_until = NULL), \
+             audited AS (",
+            if_moved!(
+                "INSERT INTO api_calls (at, instance, token, method, path, status, millis, \
+                 request_id, cause) SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::text[], \
+                 $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::uuid[])"
+            ),
+            "), named AS (",
+            if_moved!(
+                "INSERT INTO people (instance, id, name, avatar) \
+                 SELECT * FROM unnest($38::bigint[], $39::bigint[], $40::text[], $41::text[])"
+            ),
+            " ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar) \
+             SELECT position FROM moved"
+        )
+    };
+}
+pub(super) const WRITE: &str = append!(
     "WITH moved AS (UPDATE log_head SET position = $42, hash = $43, recorded_at = $44 \
-       WHERE alone = 1 AND position = $45 AND hash = $46 RETURNING position), \
-     written AS (",
-    if_moved!(
-        "INSERT INTO events (position, event_id, stream, version, type, schema_version, \
-         body, meta, recorded_at, prev_hash, hash) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
-         $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], \
-         $10::bytea[], $11::bytea[])"
-    ),
-    "), kept AS (",
-    if_moved!(
-        "INSERT INTO payloads (position, bytes, received_at) \
-         SELECT position, bytes, $14 FROM unnest($12::bigint[], $13::bytea[]) AS p(position, bytes)"
-    ),
-    "), over AS (",
-    if_moved!("DELETE FROM work USING unnest($15::text[], $16::text[]) AS wanted(kind, key)"),
-    " AND work.kind = wanted.kind AND work.key = wanted.key), touched AS (",
-    if_moved!(
-        "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
-         SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[])"
-    ),
-    " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
-       class = LEAST(w.class, excluded.class), due_at = LEAST(w.due_at, excluded.due_at)), \
-     reset AS (",
-    if_moved!(
-        "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
-         SELECT *, 1, 0, 0 FROM unnest($21::text[], $22::text[], $23::bigint[], $24::bigint[])"
-    ),
-    " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
-       class = excluded.class, due_at = excluded.due_at, attempts = 0), \
-     anew AS (",
-    if_moved!(
-        "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
-         SELECT *, 1, 0, 0 FROM unnest($25::text[], $26::text[], $27::bigint[], $28::bigint[])"
-    ),
-    " ON CONFLICT (kind, key) DO UPDATE SET revision = 1, class = excluded.class, \
-       due_at = excluded.due_at, attempts = 0, lease_epoch = 0, lease_owner = NULL, \
-       lease_until = NULL), \
-     audited AS (",
-    if_moved!(
-        "INSERT INTO api_calls (at, instance, token, method, path, status, millis, \
-         request_id, cause) SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::text[], \
-         $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::uuid[])"
-    ),
-    "), named AS (",
-    if_moved!(
-        "INSERT INTO people (instance, id, name, avatar) \
-         SELECT * FROM unnest($38::bigint[], $39::bigint[], $40::text[], $41::text[])"
-    ),
-    " ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar) \
-     SELECT position FROM moved"
+       WHERE alone = 1 AND position = $45 AND hash = $46"
+);
+/// The same, if all the leases are held yet and streams have the versions that were taken for true.
+/// The rows of leases come behind the head, as in every append, and nobody takes them over before
+/// the commit.
+pub(super) const WRITE_CHECKED: &str = append!(
+    "WITH head AS (SELECT 1 FROM log_head \
+       WHERE alone = 1 AND position = $45 AND hash = $46 FOR UPDATE), \
+     held AS (SELECT 1 FROM unnest($47::text[], $48::text[], $49::bigint[]) AS wanted(kind, key, epoch) \
+       JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
+         AND work.lease_epoch = wanted.epoch AND work.lease_until IS NOT NULL \
+       WHERE EXISTS (SELECT FROM head) ORDER BY work.kind, work.key FOR UPDATE OF work), \
+     moved AS (UPDATE log_head SET position = $42, hash = $43, recorded_at = $44 \
+       WHERE alone = 1 AND position = $45 AND hash = $46 \
+       AND (SELECT COUNT(*) FROM held) = cardinality($47) \
+       AND (SELECT COUNT(*) FROM unnest($50::text[], $51::bigint[]) AS wanted(stream, version) \
+         JOIN events ON events.stream = wanted.stream AND events.version = wanted.version) \
+         = cardinality($50)"
 );
 
 pub(super) const LOAD_MANY: &str = concat!(

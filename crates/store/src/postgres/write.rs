@@ -29,7 +29,12 @@ pub(super) struct End {
     pub(super) now: i64,
 }
 
-pub(super) async fn facts(db: &mut PgConnection, group: &[WaitingAppend]) -> Result<(End, Facts)> {
+/// In a transaction, `locked` keeps leases from changing hands before it ends.
+pub(super) async fn facts(
+    db: &mut PgConnection,
+    group: &[WaitingAppend],
+    locked: bool,
+) -> Result<(End, Facts)> {
     let writes = || group.iter().flat_map(|waiting| &waiting.ready.append.writes);
     let streams: BTreeSet<&str> = writes().map(|write| write.stream.as_str()).collect();
     let streams: Vec<&str> = streams.into_iter().collect();
@@ -40,7 +45,7 @@ pub(super) async fn facts(db: &mut PgConnection, group: &[WaitingAppend]) -> Res
     let unguarded = writes().filter(|write| write.expected == Expected::Any);
     let ids: Vec<Uuid> =
         unguarded.flat_map(|write| write.events.iter().map(|event| event.id)).collect();
-    let asked = query(own::FACTS)
+    let asked = query(if locked { own::LOCKED_FACTS } else { own::FACTS })
         .bind(&streams)
         .bind(fences.iter().map(|key| key.kind.as_str()).collect::<Vec<_>>())
         .bind(fences.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
@@ -97,27 +102,39 @@ pub(super) async fn find_repeats(db: &mut PgConnection, group: &mut [WaitingAppe
     Ok(())
 }
 
-/// Writes all of it, or nothing if `judged_by` is not the head any more, or if something of it is
-/// there already, as may be where nobody had asked; whether it wrote.
+/// Writes all of it, or nothing if `judged_by` is not the head any more, or, as may be where nobody
+/// had asked, a lease is not held, a stream has not come so far, or something of it is there
+/// already; whether it wrote.
 pub(super) async fn write(
     db: &mut PgConnection,
     judged_by: Head,
     judgement: &Judgement,
     taken: &[&Append],
 ) -> Result<bool> {
-    let asked = events(query(own::WRITE), judgement);
+    let fences: BTreeSet<(&WorkKey, u64)> =
+        taken.iter().filter_map(|a| a.fence.as_ref()).map(|f| (&f.key, f.epoch)).collect();
+    let versions = &judgement.facts.versions;
+    let is_checked = !fences.is_empty() || !versions.is_empty();
+    let statement = if is_checked { own::WRITE_CHECKED } else { own::WRITE };
+    let asked = events(query(statement), judgement);
     let asked = work(asked, judgement);
     let calls: Vec<&ApiCall> = taken.iter().flat_map(|append| &append.calls).collect();
     let asked = people(bind_calls(asked, &calls), taken);
-    let moved = asked
+    let mut asked = asked
         .bind(judgement.head.position)
         .bind(judgement.head.hash.as_slice())
         .bind(judgement.recorded_at)
         .bind(judged_by.position)
-        .bind(judged_by.hash.as_slice())
-        .fetch_optional(db)
-        .await;
-    match moved {
+        .bind(judged_by.hash.as_slice());
+    if is_checked {
+        asked = asked
+            .bind(fences.iter().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
+            .bind(fences.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
+            .bind(fences.iter().map(|(_, epoch)| signed(*epoch)).collect::<Vec<_>>())
+            .bind(versions.keys().map(String::as_str).collect::<Vec<_>>())
+            .bind(versions.values().map(|version| signed(*version)).collect::<Vec<_>>());
+    }
+    match asked.fetch_optional(db).await {
         Ok(moved) => Ok(moved.is_some()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
         Err(error) => Err(error.into()),

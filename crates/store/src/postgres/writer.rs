@@ -1,10 +1,9 @@
 //! Appends of this process: one connection, and the task that owns it.
 //!
 //! The task takes whatever was queued while the last commit ran, and commits it as one group: in one
-//! round trip if all of it is new and nobody else has appended, in two if nothing is at stake but
-//! versions, else under the head's lock. A
-//! group that fails is tried once more on a fresh connection if the database was away, else append
-//! by append, so that one bad append spoils nobody else's.
+//! round trip if nobody else has appended, in two if nobody does so at the same time, else under the
+//! head's lock. A group that fails is tried once more on a fresh connection if the database was away,
+//! else append by append, so that one bad append spoils nobody else's.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, query};
@@ -164,19 +163,18 @@ impl Task {
         db: &mut PgConnection,
         group: &mut [WaitingAppend],
     ) -> Result<Vec<Envelope>> {
-        if let Some(end) = self.guess.end(group) {
-            if let Some(events) = self.add(db, group, end, Facts::default()).await? {
+        if let Some((end, facts)) = self.guess.make(group) {
+            if let Some(events) = self.add(db, group, end, facts).await? {
                 return Ok(events);
             }
             self.guess.was_wrong();
         }
-        let is_fenced = group.iter().any(|waiting| waiting.ready.append.fence.is_some());
-        if !is_fenced && let Some(events) = self.ask_and_add(db, group).await? {
+        if let Some(events) = self.ask_and_add(db, group, false).await? {
             return Ok(events);
         }
-        // A lease must not change hands before the commit, or another process was faster.
+        // Another process was faster.
         sqlx::raw_sql(own::LOCK).execute(&mut *db).await?;
-        let added = self.ask_and_add(db, group).await?;
+        let added = self.ask_and_add(db, group, true).await?;
         query(own::COMMIT).execute(&mut *db).await?;
         added.ok_or_else(|| {
             StoreError::Unexpected("nothing was written under the lock of the log".to_owned())
@@ -187,14 +185,15 @@ impl Task {
         &mut self,
         db: &mut PgConnection,
         group: &mut [WaitingAppend],
+        locked: bool,
     ) -> Result<Option<Vec<Envelope>>> {
-        let (end, facts) = facts(db, group).await?;
+        let (end, facts) = facts(db, group, locked).await?;
         self.guess.learn_time(end.now);
         self.add(db, group, end, facts).await
     }
 
-    /// Judges and writes. `None`: nothing was written, because somebody else has moved the head in
-    /// between, or has written what nobody had asked for.
+    /// Judges and writes. `None`: nothing was written, because somebody else has moved the head or
+    /// taken over a lease in between, or has written what nobody had asked for.
     async fn add(
         &mut self,
         db: &mut PgConnection,

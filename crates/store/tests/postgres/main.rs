@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose surroundings fail has failed")]
 
+mod guess;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -167,31 +169,6 @@ async fn processes_that_start_together_migrate_once() {
     for opened in join_all((0..6).map(|_| Store::open(&settings))).await {
         opened.unwrap();
     }
-}
-
-#[tokio::test]
-async fn who_takes_the_log_to_end_where_it_left_it_is_corrected() {
-    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
-    let one = Store::open(&settings(&dir, &url)).await.unwrap();
-    let two = Store::open(&settings(&dir, &url)).await.unwrap();
-    // Long enough for either to be sure of itself again and again.
-    for turn in 0..60 {
-        let store = if turn / 20 % 2 == 0 { &one } else { &two };
-        let stream = format!("change-{turn}");
-        let asked = append(&stream, Expected::NoStream);
-        let answer = store.append(asked.clone()).await.unwrap();
-        assert!(matches!(answer, Answer::Appended { last, .. } if last == turn + 1), "{answer:?}");
-        assert_eq!(store.append(asked).await.unwrap(), Answer::Seen);
-        let other = append(&stream, Expected::NoStream);
-        let conflict = Answer::Conflict { stream, actual: Some(1) };
-        assert_eq!(store.append(other).await.unwrap(), conflict);
-    }
-    let new = |n: usize| append(&format!("new-{n}"), Expected::NoStream);
-    let both = (0..200).map(|n| [&one, &two][n % 2].append(new(n)));
-    for answer in join_all(both).await {
-        assert!(matches!(answer.unwrap(), Answer::Appended { .. }));
-    }
-    assert_eq!(one.verify(|_| ()).await.unwrap().events, 260);
 }
 
 #[tokio::test]

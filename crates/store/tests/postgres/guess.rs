@@ -1,0 +1,79 @@
+//! What a process takes for true without asking, and is wrong about.
+
+use std::time::Duration;
+
+use aldis_domain::touch::WorkKind;
+use aldis_store::{Answer, Append, Expected, Store, WorkKey, WorkTouch};
+use aldis_test_servers::postgres;
+use futures_util::future::join_all;
+
+use crate::{append, settings};
+
+#[tokio::test]
+async fn who_takes_the_log_to_end_where_it_left_it_is_corrected() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let one = Store::open(&settings(&dir, &url)).await.unwrap();
+    let two = Store::open(&settings(&dir, &url)).await.unwrap();
+    // Long enough for either to be sure of itself again and again.
+    for turn in 0..60 {
+        let store = if turn / 20 % 2 == 0 { &one } else { &two };
+        let stream = format!("change-{turn}");
+        let asked = append(&stream, Expected::NoStream);
+        let answer = store.append(asked.clone()).await.unwrap();
+        assert!(matches!(answer, Answer::Appended { last, .. } if last == turn + 1), "{answer:?}");
+        assert_eq!(store.append(asked).await.unwrap(), Answer::Seen);
+        let other = append(&stream, Expected::NoStream);
+        let conflict = Answer::Conflict { stream, actual: Some(1) };
+        assert_eq!(store.append(other).await.unwrap(), conflict);
+    }
+    let new = |n: usize| append(&format!("new-{n}"), Expected::NoStream);
+    let both = (0..200).map(|n| [&one, &two][n % 2].append(new(n)));
+    for answer in join_all(both).await {
+        assert!(matches!(answer.unwrap(), Answer::Appended { .. }));
+    }
+    assert_eq!(one.verify(|_| ()).await.unwrap().events, 260);
+}
+
+#[tokio::test]
+async fn whoever_expects_what_is_not_so_is_told() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let one = Store::open(&settings(&dir, &url)).await.unwrap();
+    let two = Store::open(&settings(&dir, &url)).await.unwrap();
+    let key = WorkKey::new(WorkKind::Note, "1");
+    let touches = vec![WorkTouch::now(key, 1)];
+    one.append(Append { touches, ..append("begun", Expected::NoStream) }).await.unwrap();
+    let lease = Duration::from_mins(1);
+    let held = one.claim(WorkKind::Note, "one", lease, 1).await.unwrap().remove(0).fence();
+    let mut version = 0;
+    let guard = |expected| append("other", Expected::NoStream).write("all", expected, Vec::new());
+    let mistakes: [&dyn Fn(u64) -> Append; 5] = [
+        &|version| append("all", Expected::Version(version + 1)),
+        &|version| append("all", Expected::Version(version - 1)),
+        &|_| append("all", Expected::NoStream),
+        &|version| guard(Expected::Version(version - 1)),
+        &|_| guard(Expected::NoStream),
+    ];
+    for mistake in mistakes {
+        // Long enough to be sure of itself.
+        for _ in 0..20 {
+            let next = append("all", Expected::Version(version));
+            let answer = one.append(Append { fence: Some(held.clone()), ..next }).await.unwrap();
+            version += 1;
+            assert!(matches!(answer, Answer::Appended { .. }), "{answer:?}");
+        }
+        let conflict = Answer::Conflict { stream: "all".to_owned(), actual: Some(version) };
+        assert_eq!(one.append(mistake(version)).await.unwrap(), conflict);
+    }
+    for number in 0..20 {
+        let sure = append(&format!("sure-{number}"), Expected::NoStream);
+        one.append(sure).await.unwrap();
+    }
+    assert!(one.extend(&held, Duration::ZERO).await.unwrap());
+    let taken = two.claim(WorkKind::Note, "two", lease, 1).await.unwrap().remove(0).fence();
+    let next = || append("all", Expected::Version(version));
+    let late = one.append(Append { fence: Some(held), ..next() }).await.unwrap();
+    assert_eq!(late, Answer::FencedOff);
+    let answer = one.append(Append { fence: Some(taken), ..next() }).await.unwrap();
+    assert!(matches!(answer, Answer::Appended { .. }), "{answer:?}");
+    assert_eq!(one.verify(|_| ()).await.unwrap().events, 122);
+}
