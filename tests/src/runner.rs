@@ -13,6 +13,9 @@ use aldis_store::{Fence, WorkKey, sha256};
 
 use crate::story::Story;
 
+/// Longer than any story.
+const KEPT: Duration = Duration::from_mins(10);
+
 impl Story {
     /// The bot's own runner ends what it runs and takes nothing more: what comes is for the second.
     pub async fn own_runner_stops(&self) {
@@ -22,9 +25,12 @@ impl Story {
         runs.closed().await;
     }
 
-    /// The second runner takes the next run, as soon as there is one.
+    /// The second runner takes the next run, as soon as there is one, and keeps it for long: it
+    /// sends no heartbeats.
     pub async fn take_run(&self) -> Assignment {
-        self.until_some("there is a run to take", async || self.claim().await).await
+        let taken = self.until_some("there is a run to take", async || self.claim().await).await;
+        self.lease_lasts(&taken.ticket, KEPT).await;
+        taken
     }
 
     /// The second runner looks for a run and there is none. What it finds lost is ended by that.
@@ -41,10 +47,15 @@ impl Story {
 
     /// The second runner has not been heard of for as long as the lease on the run lasts.
     pub async fn runner_vanishes(&self, ticket: &Ticket) {
+        self.lease_lasts(ticket, Duration::ZERO).await;
+    }
+
+    /// The lease on a run that some runner holds ends so much later than now.
+    pub async fn lease_lasts(&self, ticket: &Ticket, time: Duration) {
         let key = WorkKey::new(WorkKind::Run, ticket.run.as_str());
         let fence = Fence { key, epoch: ticket.epoch };
-        let ran_out = self.bot.store.extend(&fence, Duration::ZERO).await.expect("the lease");
-        assert!(ran_out, "the runner holds the run");
+        let is_held = self.bot.store.extend(&fence, time).await.expect("the lease");
+        assert!(is_held, "the runner holds the run");
     }
 
     /// The way that a runner on another machine has to the bot.

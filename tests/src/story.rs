@@ -100,8 +100,11 @@ impl Story {
         }
         let sent = self.attempts();
         let runs = if runs_may_go_on { self.runs_under_way().await } else { 0 };
-        let at_rest = aldis::rest::at_rest(&self.bot.store, SOON, runs).await;
-        at_rest.expect("the store can be read") && self.attempts() == sent
+        match aldis::rest::at_rest(&self.bot.store, SOON, runs).await {
+            Ok(at_rest) => at_rest && self.attempts() == sent,
+            Err(error) if error.is_retryable() => false,
+            Err(error) => panic!("the store cannot be read: {error}"),
+        }
     }
 
     /// Whether deliveries wait for the store, as on a machine so busy that the database took too long.

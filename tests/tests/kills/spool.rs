@@ -65,7 +65,7 @@ async fn what_waits_for_the_database_survives_kills() {
     bot.kill().await;
     valve.open();
     // Killed again as soon as one of them is in the log, then left alone.
-    let mut bot = site.start(Some("after:delivery_received:1")).await;
+    let mut bot = site.launch(Some("after:delivery_received:1")).await;
     bot.end().await;
     let mut bot = site.start(None).await;
     let drained = async {

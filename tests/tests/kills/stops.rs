@@ -16,7 +16,7 @@ async fn with_run(name: &str, test: &str) -> World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_may_finish_and_is_told_after_the_restart() {
-    let mut world = with_run("SIGTERM", "sleep 3\n").await;
+    let mut world = with_run("SIGTERM", "sleep 10\n").await;
     world.bot.terminate();
     let status = world.bot.end().await;
     assert!(status.success(), "{}", world.describe(&format!("it ends with {status}")));

@@ -27,7 +27,7 @@ async fn attempts(world: &World) -> Vec<String> {
 async fn a_run_whose_runner_is_killed_begins_again_within_a_minute_and_nobody_sees_red() {
     let mut world = World::divided("a runner is killed", TWO_RUNNERS, true).await;
     world.patience = PATIENCE;
-    world.push("slow", "slow", "sleep 5\n");
+    world.push("slow", "slow", "sleep 15\n");
     world.sim.by(world.developer).propose(world.project, "slow", "Slow").expect("a proposal");
     world.until_running("slow").await;
     let runner = attempts(&world).await.remove(0);

@@ -27,7 +27,7 @@ stacks:
   deploy:
     needs: [app]
     steps:
-      - { name: deploy, run: test -z $ALDIS_ENVIRONMENT || sleep 1 }
+      - { name: deploy, run: test -z $ALDIS_ENVIRONMENT || sleep 3 }
     environment: { name: production, url: https://app.example.org, tier: production }
 ";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -90,7 +90,8 @@ pub(crate) struct World {
     /// What comes later than this is not waited for: above all the look at what may have landed
     /// late, 75 s after each kill that left a write without an answer.
     pub(crate) soon: Duration,
-    /// How long one act may take to settle.
+    /// How long one act may take to settle. A kill may leave a creation in doubt, which is looked
+    /// for again only after the quiet period of 75 s.
     pub(crate) patience: Duration,
     /// Commits by name.
     pub(crate) commits: BTreeMap<String, String>,
@@ -192,7 +193,7 @@ impl World {
             kill_at: None,
             kills: 0,
             soon: Duration::from_secs(40),
-            patience: Duration::from_mins(1),
+            patience: Duration::from_secs(150),
             commits: BTreeMap::new(),
         }
     }

@@ -4,7 +4,8 @@ use aldis_gitlab_sim::{AccessLevel, MergeRequestRef};
 use aldis_tests::{Setup, Story};
 
 const THREE: Setup = Setup {
-    files: &[("api.sh", "true\n"), ("web.sh", "true\n")],
+    // Long enough for the aggregate to be told in between, whatever is late.
+    files: &[("api.sh", "sleep 1\n"), ("web.sh", "sleep 1\n")],
     ..Setup::USUAL.with(
         "\
 version: 1
@@ -23,7 +24,7 @@ stacks:
 /// A merge request whose web stack fails.
 async fn half_red() -> (Story, MergeRequestRef) {
     let story = THREE.start().await;
-    let mr = story.propose_commit("A", &[("web.sh", "exit 1\n")]);
+    let mr = story.propose_commit("A", &[("web.sh", "sleep 1\nexit 1\n")]);
     story.settle().await;
     (story, mr)
 }

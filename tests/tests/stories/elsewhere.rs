@@ -13,12 +13,19 @@ use aldis_tests::{Setup, Story};
 use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 
-/// Less than a slot waits before it looks by itself.
-const SOON: Duration = Duration::from_secs(4);
+/// Less than a hint stream is silent for, the only other reason to look.
+const SOON: Duration = Duration::from_secs(8);
+/// Nobody sends heartbeats while the story waits for something else.
+const KEPT: Duration = Duration::from_mins(10);
 
 async fn ask(remote: &Remote, id: &str, again: bool) -> Option<Assignment> {
     let request = ClaimRequest { runner: "what it likes/0".to_owned(), id: id.to_owned(), again };
     remote.claim(request).await.expect("the server answers")
+}
+
+async fn in_the_log(story: &Story, is_it: fn(&Event) -> bool) {
+    let there = async || story.log().await.iter().any(|(_, event)| is_it(event));
+    story.until("it is in the log", there).await;
 }
 
 /// A story without a runner of the bot's own, and a run that waits.
@@ -119,6 +126,7 @@ async fn it_hears_at_once_of_runs_and_of_cancels() {
     // The stream is open.
     wake.notified().await;
     let mr = story.propose_commit("A", &[("code", "1")]);
+    in_the_log(&story, |event| matches!(event, Event::RunRequested(_))).await;
     let assignment = tokio::time::timeout(SOON, async {
         loop {
             wake.notified().await;
@@ -128,12 +136,14 @@ async fn it_hears_at_once_of_runs_and_of_cancels() {
         }
     });
     let ticket = assignment.await.expect("a hint").ticket;
+    story.lease_lasts(&ticket, KEPT).await;
     let canceled = tokio::spawn({
         let (north, ticket) = (north.clone(), ticket.clone());
         async move { north.canceled(&ticket).await }
     });
     story.settle_but_runs().await;
     story.comment(mr, "/cancel");
+    in_the_log(&story, |event| matches!(event, Event::CancelRequested(_))).await;
     tokio::time::timeout(SOON, canceled).await.expect("a hint").unwrap();
     let finish = Finish { ticket, outcome: Outcome::Canceled, report: Report::default() };
     north.finish(finish).await.unwrap();

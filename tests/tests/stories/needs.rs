@@ -79,7 +79,7 @@ async fn a_failure_skips_what_needs_it() {
 #[tokio::test]
 async fn retest_of_a_failure_takes_what_was_skipped_along() {
     let story = SETUP.start().await;
-    let mr = story.propose_commit("A", &[("build.sh", "exit 1\n")]);
+    let mr = story.propose_commit("A", &[("build.sh", "sleep 1\nexit 1\n")]);
     story.settle().await;
     story.comment(mr, "/retest");
     story.settle().await;

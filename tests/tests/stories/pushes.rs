@@ -1,6 +1,6 @@
 //! Branches and tags.
 
-use aldis_tests::{Setup, Story};
+use aldis_tests::Setup;
 
 const DEPLOYING: &str = "\
 version: 1
@@ -16,7 +16,7 @@ stacks:
 
 #[tokio::test]
 async fn a_push_to_the_default_branch_is_announced_run_and_told() {
-    let story = Story::start().await;
+    let story = Setup { files: &[("ci.sh", "sleep 2\n")], ..Setup::USUAL }.start().await;
     story.push("A", "main", &[("code", "1")]);
     story.settle().await;
     let timeline = story.timeline();
@@ -36,7 +36,7 @@ async fn a_push_to_the_default_branch_is_announced_run_and_told() {
 #[tokio::test]
 async fn a_tracked_run_makes_the_environment_and_one_deployment() {
     let story = Setup::USUAL.with(DEPLOYING).start().await;
-    story.push("A", "main", &[("code", "1")]);
+    story.push("A", "main", &[("ci.sh", "sleep 2\n")]);
     story.settle().await;
     insta::assert_snapshot!(story.environments(), @"
     production (production) https://demo.example.org

@@ -2,6 +2,7 @@
 //! else suffers.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use aldis_domain::report::Outcome;
 use aldis_gitlab_sim::{Fault, FaultKind, Route, Scope};
@@ -195,8 +196,7 @@ async fn news_of_a_deployment_does_not_wait_for_what_was_refused() {
     story.runner_vanishes(&run).await;
     story.sim.fault(Fault::on(Route::DeploymentUpdate, FaultKind::status(403)));
     story.no_run_is_left().await;
-    story.settle().await;
-    assert!(!story.sim.faults_left());
+    story.until_seen("the end is refused", |s| !s.sim.faults_left()).await;
     insta::assert_snapshot!(story.environments(), @"
     production (production) https://demo.example.org
       running A main
@@ -219,7 +219,10 @@ async fn an_environment_that_is_refused_is_made_before_its_deployment() {
         let run = story.take_run().await.ticket;
         story.settle_but_runs().await;
         assert!(!story.sim.faults_left(), "{status}: the fault was never met");
-        assert_eq!(story.environments(), "", "{status}: made without tier and address");
+        // On a slow machine it may have been tried again by now.
+        let shown = story.environments();
+        let whole = "production (production) https://demo.example.org\n  running A main";
+        assert!(["", whole].contains(&shown.trim_end()), "{status}: made otherwise: {shown}");
         story.end_run(&run, Outcome::Passed).await.unwrap();
         story.settle().await;
         insta::allow_duplicates! {
@@ -236,6 +239,7 @@ async fn an_environment_that_is_refused_is_made_before_its_deployment() {
 async fn goes_on_without(route: Route) {
     let story = deploying().await;
     story.sim.fault(Fault::on(route, FaultKind::status(403)).always());
+    let begun = Instant::now();
     story.push("A", "main", &[("code", "1")]);
     let run = story.take_run().await.ticket;
     story.settle_but_runs().await;
@@ -244,9 +248,10 @@ async fn goes_on_without(route: Route) {
     let statuses = story.statuses("A");
     assert!(story.shows("A", "aldis", "success"), "{route:?}: {statuses}");
     assert!(story.shows("A", "aldis/web", "success"), "{route:?}: {statuses}");
-    // Once while it ran, if that was refused, and once for its end.
-    let tried = story.sim.count(route);
-    assert!((1..=2).contains(&tried), "{route:?}: tried {tried} times");
+    // Once while it ran, if that was refused, once for its end, and again 20 s after a refusal.
+    let most = 2 + begun.elapsed().as_secs() / 20;
+    let tried = story.sim.count(route) as u64;
+    assert!((1..=most).contains(&tried), "{route:?}: tried {tried} times");
     story.sim.clear_faults();
     let names = ["A".to_owned()];
     story.until_seen("the deployment has ended", |s| all_are(s, "success", &names)).await;
