@@ -83,18 +83,15 @@ fn end_of(row: &PgRow) -> Result<End> {
 
 /// Turns refusals of what is stored already into [`Answer::Seen`].
 pub(super) async fn find_repeats(db: &mut PgConnection, group: &mut [WaitingAppend]) -> Result<()> {
-    let refused = |waiting: &&mut WaitingAppend| {
-        matches!(waiting.answer, Some(Answer::Conflict { .. } | Answer::FencedOff))
-    };
-    let ids = group.iter_mut().filter(refused).flat_map(|w| w.ready.append.event_ids());
-    let ids: Vec<Uuid> = ids.collect();
+    let refused = group.iter().filter(|waiting| waiting.is_refused());
+    let ids: Vec<Uuid> = refused.flat_map(|w| w.ready.append.event_ids()).collect();
     if ids.is_empty() {
         return Ok(());
     }
     let none: &[&str] = &[];
     let rows = query(own::FACTS).bind(none).bind(none).bind(none).bind(&ids).fetch_all(db).await?;
     let known: HashSet<Uuid> = rows.iter().filter_map(|row| row.try_get(3).ok()).collect();
-    for waiting in group.iter_mut().filter(refused) {
+    for waiting in group.iter_mut().filter(|waiting| waiting.is_refused()) {
         if waiting.ready.append.event_ids().any(|id| known.contains(&id)) {
             waiting.answer = Some(Answer::Seen);
         }

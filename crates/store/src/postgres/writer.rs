@@ -14,7 +14,7 @@ use super::write::{End, facts, find_repeats, write};
 use super::{Result, connect, sql as own, within};
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
-use crate::envelope::{Envelope, Position};
+use crate::envelope::{Envelope, Head, Position};
 use crate::error::StoreError;
 use crate::failpoint::{Failpoint, Moment};
 use crate::judge::{Facts, Judgement, Ready};
@@ -40,6 +40,12 @@ pub(super) struct WaitingAppend {
     pub(super) ready: Ready,
     pub(super) answer: Option<Answer>,
     reply: oneshot::Sender<Result<Answer>>,
+}
+
+impl WaitingAppend {
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.answer, Some(Answer::Conflict { .. } | Answer::FencedOff))
+    }
 }
 
 /// Who is told after a commit.
@@ -164,10 +170,15 @@ impl Task {
         group: &mut [WaitingAppend],
     ) -> Result<Vec<Envelope>> {
         if let Some((end, facts)) = self.guess.make(group) {
-            if let Some(events) = self.add(db, group, end, facts).await? {
-                return Ok(events);
+            let judged_by = end.head;
+            let judgement = self.judge(group, end, facts);
+            // Somebody who is refused may be so by what another one expected, and wrongly.
+            if !group.iter().any(WaitingAppend::is_refused) {
+                if let Some(events) = self.put(db, group, judged_by, judgement).await? {
+                    return Ok(events);
+                }
+                self.guess.was_wrong();
             }
-            self.guess.was_wrong();
         }
         if let Some(events) = self.ask_and_add(db, group, false).await? {
             return Ok(events);
@@ -189,30 +200,41 @@ impl Task {
     ) -> Result<Option<Vec<Envelope>>> {
         let (end, facts) = facts(db, group, locked).await?;
         self.guess.learn_time(end.now);
-        self.add(db, group, end, facts).await
+        let judged_by = end.head;
+        let judgement = self.judge(group, end, facts);
+        find_repeats(db, group).await?;
+        self.put(db, group, judged_by, judgement).await
     }
 
-    /// Judges and writes. `None`: nothing was written, because somebody else has moved the head or
-    /// taken over a lease in between, or has written what nobody had asked for.
-    async fn add(
-        &mut self,
-        db: &mut PgConnection,
+    fn judge(
+        &self,
         group: &mut [WaitingAppend],
         End { head, recorded_at, now }: End,
         facts: Facts,
-    ) -> Result<Option<Vec<Envelope>>> {
+    ) -> Judgement {
         let now = self.clock.told_micros().unwrap_or(now);
         let mut judgement = Judgement::new(facts, head, now / 1000, now.max(recorded_at));
         for waiting in group.iter_mut() {
             waiting.answer = Some(judgement.judge(&waiting.ready));
         }
-        find_repeats(db, group).await?;
+        judgement
+    }
+
+    /// Writes what was judged. `None`: nothing was written, because somebody else has moved the head
+    /// or taken over a lease in between, or has written what nobody had asked for.
+    async fn put(
+        &mut self,
+        db: &mut PgConnection,
+        group: &[WaitingAppend],
+        judged_by: Head,
+        judgement: Judgement,
+    ) -> Result<Option<Vec<Envelope>>> {
         let taken: Vec<&Append> = taken(group).collect();
         if taken.is_empty() {
             return Ok(Some(Vec::new()));
         }
         self.strike(Moment::Before, &judgement.events);
-        if !write(db, head, &judgement, &taken).await? {
+        if !write(db, judged_by, &judgement, &taken).await? {
             return Ok(None);
         }
         self.guess.learn_end(judgement.head, judgement.recorded_at);

@@ -77,3 +77,37 @@ async fn whoever_expects_what_is_not_so_is_told() {
     assert!(matches!(answer, Answer::Appended { .. }), "{answer:?}");
     assert_eq!(one.verify(|_| ()).await.unwrap().events, 122);
 }
+
+#[tokio::test]
+async fn what_one_wrongly_expects_refuses_nobody_else() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let store = Store::open(&settings(&dir, &url)).await.unwrap();
+    let key = WorkKey::new(WorkKind::Note, "1");
+    let touches = vec![WorkTouch::now(key, 1)];
+    store.append(Append { touches, ..append("begun", Expected::NoStream) }).await.unwrap();
+    let mut claims = Vec::new();
+    for _ in 0..2 {
+        let claimed = store.claim(WorkKind::Note, "one", Duration::from_mins(1), 1).await.unwrap();
+        claims.push(claimed[0].fence());
+        store.extend(&claims[claims.len() - 1], Duration::ZERO).await.unwrap();
+    }
+    for version in 0..20 {
+        for stream in ["a", "b"] {
+            store.append(append(stream, Expected::Version(version))).await.unwrap();
+        }
+    }
+    let on = |stream, version| append(stream, Expected::Version(version));
+    let under = |n: usize, append| Append { fence: Some(claims[n].clone()), ..append };
+    let mut late = on("b", 19);
+    late.writes.extend(on("a", 20).writes);
+    // One group: handed over before the writer looks.
+    let (first, stale, right) = tokio::join!(
+        store.append(on("a", 20)),
+        store.append(under(0, late)),
+        store.append(under(1, on("b", 20))),
+    );
+    assert!(matches!(first.unwrap(), Answer::Appended { .. }));
+    assert_eq!(stale.unwrap(), Answer::FencedOff);
+    let right = right.unwrap();
+    assert!(matches!(right, Answer::Appended { .. }), "{right:?}");
+}
