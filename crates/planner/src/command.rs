@@ -48,10 +48,14 @@ impl Planner {
                 access_level: level,
                 refused: self.refusal(&key, command, level).await?,
             };
-            let refused = match handled.refused {
+            match handled.refused {
                 Some(_) => self.refuse(&key, handled, source).await?,
                 None => self.carry_out(&key, handled, source, &mut plans).await?,
-            };
+            }
+            // Another delivery of the comment may have been faster, and seen other facts.
+            let dealt_with = self.change(&key).await?.handled;
+            let this = |h: &CommandHandled| h.note == note.note && h.command == *command;
+            let refused = dealt_with.into_iter().rfind(this).and_then(|h| h.refused);
             told.push(match refused {
                 None => format!("/{word}: done"),
                 Some(reason) => format!("/{word}: refused, {reason}"),
@@ -87,14 +91,14 @@ impl Planner {
         }))
     }
 
-    /// Does what is asked, and keeps that it was. Returns why it could not be done.
+    /// Does what is asked, and keeps that it was, or why it could not be done.
     async fn carry_out(
         &self,
         key: &ChangeKey,
         handled: CommandHandled,
         source: &Source,
         plans: &mut Vec<DeliveryPlan>,
-    ) -> Result<Option<String>, PlanError> {
+    ) -> Result<(), PlanError> {
         let asked = match &handled.command {
             Command::Help | Command::Cancel => {
                 self.decide_by(&source.meta, |ledger| {
@@ -104,7 +108,7 @@ impl Planner {
                     })
                 })
                 .await?;
-                return Ok(None);
+                return Ok(());
             }
             Command::Retest => Asked::Retest,
             Command::Test { stacks } => Asked::Test(stacks.clone()),
@@ -112,23 +116,23 @@ impl Planner {
         let of_command = Source { command: Some(handled.clone()), ..source.clone() };
         if let Some(plan) = self.plan_merge_request(key, asked, &of_command).await? {
             plans.push(plan);
-            return Ok(None);
+            return Ok(());
         }
         let refused = Some("the merge request is not open".to_owned());
         self.refuse(key, CommandHandled { refused, ..handled }, source).await
     }
 
-    /// Keeps that the command was refused, and returns why.
+    /// Keeps that the command was refused.
     async fn refuse(
         &self,
         key: &ChangeKey,
         refused: CommandHandled,
         source: &Source,
-    ) -> Result<Option<String>, PlanError> {
+    ) -> Result<(), PlanError> {
         self.decide_by(&source.meta, |ledger| {
             planning::handle_once(ledger, key, &refused, |_| Ok(()))
         })
-        .await?;
-        Ok(refused.refused)
+        .await
+        .map(drop)
     }
 }
