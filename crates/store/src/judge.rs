@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use aldis_domain::event::Event;
+use aldis_domain::touch::RELAXED;
 use uuid::Uuid;
 
 use crate::append::{Answer, Append, Expected, StreamWrite};
@@ -159,7 +160,7 @@ impl Judgement {
     fn touch(&mut self, touch: &WorkTouch) {
         let due_in = i64::try_from(touch.due_in.as_millis()).unwrap_or(i64::MAX);
         let new = DueRow {
-            class: touch.class,
+            class: touch.class.min(RELAXED),
             due_at: self.lease_now.saturating_add(due_in),
             reset: touch.reset,
         };

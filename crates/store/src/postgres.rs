@@ -8,6 +8,7 @@ mod beside;
 mod guess;
 mod moving;
 mod read;
+mod search;
 mod sql;
 mod views;
 mod work;
@@ -29,12 +30,14 @@ use crate::migrations::{self, migrator};
 use crate::secret::Sealer;
 use crate::settings::Settings;
 use crate::work::Bells;
+use guess::News;
 pub(crate) use moving::{Snapshot, Target};
+use search::Searches;
 use writer::{Told, Writer};
 
-/// Of connections that append and claim, whose few statements find rows by their keys, whatever the
-/// tables hold. To plan those anew each time takes longer than to execute them, and a plan that was made
-/// while a table was empty must be good when it is full.
+/// Of connections of processes that write: their statements find rows by keys, whatever the tables
+/// hold. To plan those anew each time takes longer than to execute them, and a plan that was made while a
+/// table was empty must be good when it is full.
 const BY_KEY: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -64,6 +67,8 @@ pub(crate) struct Postgres {
     leases: PgPool,
     /// For what must be on disk when it is answered.
     durable: PgPool,
+    searches: Searches,
+    news: News,
     /// `None` when opened for reading.
     writer: Option<Writer>,
     positions: watch::Sender<Position>,
@@ -79,13 +84,15 @@ impl Postgres {
         migrate(&mut connection).await?;
         let no_secrets = beside::no_secrets(&mut connection).await?;
         let sealer = Sealer::open(settings, no_secrets)?;
+        let options = options.options(BY_KEY);
         let mut this = Self::without_writer(settings, options.clone(), connection).await?;
         let told = Told {
             positions: this.positions.clone(),
             bells: this.bells.clone(),
             failpoint: settings.failpoint.clone(),
         };
-        this.writer = Some(Writer::start(options.options(BY_KEY), settings.clock.clone(), told));
+        let (clock, news) = (settings.clock.clone(), this.news.clone());
+        this.writer = Some(Writer::start(options, clock, told, news));
         this.sealer = Some(sealer);
         Ok(this)
     }
@@ -110,9 +117,11 @@ impl Postgres {
         let (positions, _) = watch::channel(head.position);
         let lazy = options.clone().options([("synchronous_commit", "off")]);
         Ok(Self {
-            leases: pool(lazy.clone().options(BY_KEY), LEASES),
+            leases: pool(lazy.clone(), LEASES),
             lazy: pool(lazy, LAZY),
             durable: pool(options, DURABLE),
+            searches: Searches::default(),
+            news: News::default(),
             writer: None,
             positions,
             bells: watch::Sender::default(),

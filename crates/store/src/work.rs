@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 pub use aldis_domain::touch::WorkKind;
-use aldis_domain::touch::{Touch, URGENT};
+use aldis_domain::touch::{RELAXED, Touch, URGENT};
 
 /// How often each kind of work was made due by this process, in the most urgent class and in the
 /// others: what hints are made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bells([[u64; 2]; WorkKind::ALL.len()]);
+
+/// How many classes there are. One beyond the last counts as the last.
+pub(crate) const CLASSES: usize = RELAXED as usize + 1;
 
 /// Names one work item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +24,7 @@ pub struct WorkKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkTouch {
     pub key: WorkKey,
-    /// 0 is most urgent. If the row has a more urgent class, that one stays.
+    /// 0 is most urgent, 2 the least. If the row has a more urgent class, that one stays.
     pub class: u8,
     /// If the row is due earlier, that stays.
     pub due_in: Duration,

@@ -3,6 +3,7 @@
 //! leases that are not held, versions that are not reached, and events of one that is there already.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::write::End;
@@ -16,6 +17,23 @@ const CLOCK_FOR: Duration = Duration::from_secs(30);
 /// Groups before the next guess, after one that was wrong. Where many processes append, or most of
 /// what comes was there, guesses would be in vain.
 const CAREFUL: u32 = 16;
+/// What a claim saw may be the end for so long yet, also where others append.
+const FRESH: Duration = Duration::from_millis(5);
+
+/// The end of the log as the last claim saw it. All clones are one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct News(Arc<Mutex<Option<(End, Instant)>>>);
+
+impl News {
+    /// It was so a moment ago.
+    pub(super) fn tell(&self, end: End) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, Instant::now()));
+    }
+
+    fn take(&self) -> Option<(End, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// What is known without asking.
 #[derive(Debug, Default)]
@@ -24,20 +42,39 @@ pub(super) struct Guess {
     end: Option<(Head, i64)>,
     /// The database's clock in microseconds, and when it was read or later.
     time: Option<(i64, Instant)>,
+    /// When a claim saw that end.
+    seen: Option<Instant>,
     careful: u32,
+    news: News,
 }
 
 impl Guess {
+    pub(super) fn new(news: News) -> Self {
+        Self { news, ..Self::default() }
+    }
+
     /// What to judge by, if it may be guessed for these appends. The end's `now` is never ahead of
     /// the database's.
     pub(super) fn make(&mut self, group: &[WaitingAppend]) -> Option<(End, Facts)> {
+        self.hear();
         let facts = expected(group.iter().map(|waiting| &waiting.ready.append))?;
         self.careful = self.careful.saturating_sub(1);
+        let is_likely = self.careful == 0 || self.seen.is_some_and(|seen| seen.elapsed() < FRESH);
         let ((head, recorded_at), (time, read)) = (self.end?, self.time?);
         let age = read.elapsed();
         let passed = i64::try_from(age.as_micros()).ok()?;
         let end = End { head, recorded_at, now: time.saturating_add(passed) };
-        (self.careful == 0 && age < CLOCK_FOR).then_some((end, facts))
+        (is_likely && age < CLOCK_FOR).then_some((end, facts))
+    }
+
+    fn hear(&mut self) {
+        let Some((end, seen)) = self.news.take() else { return };
+        // A claim may have begun before the last append of this process ended.
+        if self.end.is_none_or(|(head, _)| head.position <= end.head.position) {
+            self.end = Some((end.head, end.recorded_at));
+            self.time = Some((end.now, seen));
+            self.seen = Some(seen);
+        }
     }
 
     /// It is so late now, or later.
@@ -48,11 +85,12 @@ impl Guess {
     /// The log ends here now.
     pub(super) fn learn_end(&mut self, head: Head, recorded_at: i64) {
         self.end = Some((head, recorded_at));
+        self.seen = None;
     }
 
     /// It was not the end, or something was there already.
     pub(super) fn was_wrong(&mut self) {
-        *self = Self { careful: CAREFUL, ..Self::default() };
+        *self = Self { careful: CAREFUL, ..Self::new(self.news.clone()) };
     }
 
     /// Whether the last words reached the database, nobody knows.

@@ -96,8 +96,11 @@ macro_rules! append {
                 "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
                  SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[])"
             ),
+            // What becomes more urgent is looked for from now on.
             " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
-               class = LEAST(w.class, excluded.class), due_at = LEAST(w.due_at, excluded.due_at)), \
+               class = LEAST(w.class, excluded.class), due_at = GREATEST( \
+                 LEAST(w.due_at, excluded.due_at), \
+                 CASE WHEN excluded.class < w.class THEN $14 / 1000 END)), \
              reset AS (",
             if_moved!(
                 "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
@@ -158,7 +161,8 @@ pub(super) const LOAD_MANY: &str = concat!(
 );
 
 /// Nobody waits for the disk here. What the sequence had given out when the power went may come
-/// again, so the milliseconds are part of an epoch; and if the clock was set back, the row knows.
+/// again, so the milliseconds are part of an epoch; and if the clock was set back, the row knows. Whoever
+/// claims will append soon, so the end of the log comes along.
 macro_rules! lease {
     ($which:literal) => {
         concat!(
@@ -167,23 +171,29 @@ macro_rules! lease {
                | (nextval('lease_epochs') & 4095)), lease_owner = $4, \
              lease_until = clock.now + $6, due_at = clock.now + $6, \
              attempts = work.attempts + (taken.lease_until IS NOT NULL)::int \
-             FROM taken, clock WHERE work.kind = taken.kind AND work.key = taken.key AND ",
+             FROM taken, clock, log_head AS head \
+             WHERE head.alone = 1 AND work.kind = taken.kind AND work.key = taken.key AND ",
             $which,
             " RETURNING taken.place, work.key, work.class, work.revision, work.lease_epoch, \
               work.attempts, taken.more, \
-              CASE WHEN taken.lease_until IS NOT NULL THEN taken.lease_epoch END"
+              CASE WHEN taken.lease_until IS NOT NULL THEN taken.lease_epoch END, taken.due_at, clock.now, \
+              head.position, head.hash, head.recorded_at, \
+              (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
         )
     };
 }
 
-/// Leases the due rows of a kind, and tells whether there was one more.
+/// Leases the due rows of a kind, and tells whether there was one more. Each class is searched from a
+/// time of its own, one after the other until there is enough.
 pub(super) const CLAIM: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$5"),
     " AS now), \
-     due AS (SELECT kind, key, class, due_at, made, lease_until, lease_epoch FROM work, clock \
-       WHERE kind = $1 AND class <= $2 AND due_at <= now AND (lease_until IS NULL OR lease_until <= now) \
-       ORDER BY class, due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED), \
+     due AS (SELECT found.* FROM clock, unnest($2::bigint[]) WITH ORDINALITY AS searched(since, number) \
+       CROSS JOIN LATERAL (SELECT kind, key, class, due_at, made, lease_until, lease_epoch FROM work \
+         WHERE kind = $1 AND class = number - 1 AND due_at >= since AND due_at <= now \
+         AND (lease_until IS NULL OR lease_until <= now) \
+         ORDER BY due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED) AS found LIMIT $3 + 1), \
      taken AS (SELECT *, row_number() OVER (ORDER BY class, due_at, made) AS place, \
        count(*) OVER () > $3 AS more FROM due) ",
     lease!("taken.place <= $3")
@@ -193,7 +203,7 @@ pub(super) const CLAIM_KEY: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$5"),
     " AS now), \
-     taken AS (SELECT kind, key, 1::bigint AS place, false AS more, lease_until, lease_epoch \
+     taken AS (SELECT kind, key, 1::bigint AS place, false AS more, due_at, lease_until, lease_epoch \
        FROM work, clock WHERE kind = $1 AND key = $2 AND due_at <= now \
        AND (lease_until IS NULL OR lease_until <= now) LIMIT $3 FOR UPDATE OF work SKIP LOCKED) ",
     lease!("true")
@@ -210,17 +220,22 @@ pub(super) const EXTEND: &str = concat!(
 pub(super) const RELEASE: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$7"),
-    " + $3 AS later) \
+    " AS now) \
      UPDATE work SET lease_owner = NULL, lease_until = NULL, attempts = (attempts + 1) * $1, \
-     due_at = CASE WHEN revision = $2 THEN later ELSE LEAST(due_at, later) END FROM clock \
+     due_at = now + CASE WHEN revision = $2 THEN $3 ELSE LEAST(GREATEST(due_at - now, 0), $3) END FROM clock \
      WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL"
 );
 /// The row goes, unless it was touched meanwhile: then only its lease does, and the row is counted.
-/// A touch that is committed while this waits for the row is seen by both halves.
-pub(super) const RELEASE_DONE: &str = "WITH gone AS (DELETE FROM work WHERE kind = $1 \
+/// A touch that is committed while this waits for the row is seen by both halves. What was due while
+/// it was leased is due now: nobody looks for it in the past.
+pub(super) const RELEASE_DONE: &str = concat!(
+    "WITH gone AS (DELETE FROM work WHERE kind = $1 \
      AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL AND revision = $4 RETURNING 1) \
-     UPDATE work SET lease_owner = NULL, lease_until = NULL WHERE NOT EXISTS (SELECT FROM gone) \
-     AND kind = $1 AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL";
+     UPDATE work SET lease_owner = NULL, lease_until = NULL, due_at = GREATEST(due_at, ",
+    now!("$5"),
+    ") WHERE NOT EXISTS (SELECT FROM gone) \
+     AND kind = $1 AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL"
+);
 /// Milliseconds until the next row is due.
 pub(super) const NEXT_DUE: &str = concat!(
     "SELECT MIN(GREATEST(lease_until, due_at)) - ",

@@ -6,6 +6,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{Row, query};
 
 use super::beside::{backlog_of, small, unsigned};
+use super::search::{self, Found};
+use super::write::end_of;
 use super::{Postgres, Result, sql as own};
 use crate::number::{millis, signed};
 use crate::sql;
@@ -19,16 +21,35 @@ impl Postgres {
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Claimed>> {
+        let mut since = self.searches.begin(due);
+        let mut claimed = self.claim_since(due, &since, owner, lease, max).await?;
+        if claimed.is_empty() && !search::is_all(&since) {
+            since = search::all(due);
+            claimed = self.claim_since(due, &since, owner, lease, max).await?;
+        }
+        let (claimed, found): (Vec<_>, Vec<_>) = claimed.into_iter().unzip();
+        self.searches.end(due, &since, &found);
+        Ok(claimed)
+    }
+
+    async fn claim_since(
+        &self,
+        due: Due,
+        since: &[i64],
+        owner: &str,
+        lease: Duration,
+        max: usize,
+    ) -> Result<Vec<(Claimed, Found)>> {
         let rows = query(own::CLAIM)
             .bind(due.kind.as_str())
-            .bind(i64::from(due.upto))
+            .bind(since)
             .bind(signed(max as u64))
             .bind(owner)
             .bind(self.clock.told_millis())
             .bind(millis(lease))
             .fetch_all(self.leases()?)
             .await?;
-        claimed(due.kind, &rows)
+        self.claimed(due.kind, &rows)
     }
 
     pub(crate) async fn claim_key(
@@ -46,7 +67,7 @@ impl Postgres {
             .bind(millis(lease))
             .fetch_all(self.leases()?)
             .await?;
-        Ok(claimed(key.kind, &rows)?.pop())
+        Ok(self.claimed(key.kind, &rows)?.pop().map(|(claimed, _)| claimed))
     }
 
     pub(crate) async fn extend(&self, fence: &Fence, lease: Duration) -> Result<bool> {
@@ -89,6 +110,7 @@ impl Postgres {
             .bind(&key.key)
             .bind(signed(*epoch))
             .bind(signed(*revision))
+            .bind(self.clock.told_millis())
             .execute(self.leases()?)
             .await?;
         if done.rows_affected() == 1 {
@@ -114,26 +136,30 @@ impl Postgres {
         let row = query(sql::BACKLOG).bind(now).bind(kind.as_str()).fetch_one(&self.leases).await?;
         backlog_of(&row, now)
     }
+
+    fn claimed(&self, kind: WorkKind, rows: &[PgRow]) -> Result<Vec<(Claimed, Found)>> {
+        if let Some(row) = rows.first() {
+            self.news.tell(end_of(row, [10, 11, 12, 13])?);
+        }
+        let placed: Result<Vec<_>> = rows.iter().map(|row| placed(kind, row)).collect();
+        let mut placed = placed?;
+        placed.sort_by_key(|(place, ..)| *place);
+        Ok(placed.into_iter().map(|(_, claimed, found)| (claimed, found)).collect())
+    }
 }
 
-fn claimed(kind: WorkKind, rows: &[PgRow]) -> Result<Vec<Claimed>> {
-    let mut placed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let took_over: Option<i64> = row.try_get(7)?;
-        let place: i64 = row.try_get(0)?;
-        placed.push((
-            place,
-            Claimed {
-                key: WorkKey::new(kind, row.try_get::<String, _>(1)?),
-                class: u8::try_from(small(row, 2)?).unwrap_or(u8::MAX),
-                epoch: unsigned(row, 4)?,
-                revision: unsigned(row, 3)?,
-                attempts: small(row, 5)?,
-                more: row.try_get(6)?,
-                took_over: took_over.and_then(|epoch| u64::try_from(epoch).ok()),
-            },
-        ));
-    }
-    placed.sort_by_key(|(place, _)| *place);
-    Ok(placed.into_iter().map(|(_, claimed)| claimed).collect())
+fn placed(kind: WorkKind, row: &PgRow) -> Result<(i64, Claimed, Found)> {
+    let took_over: Option<i64> = row.try_get(7)?;
+    let class = u8::try_from(small(row, 2)?).unwrap_or(u8::MAX);
+    let claimed = Claimed {
+        key: WorkKey::new(kind, row.try_get::<String, _>(1)?),
+        class,
+        epoch: unsigned(row, 4)?,
+        revision: unsigned(row, 3)?,
+        attempts: small(row, 5)?,
+        more: row.try_get(6)?,
+        took_over: took_over.and_then(|epoch| u64::try_from(epoch).ok()),
+    };
+    let found = Found { class: usize::from(class), due_at: row.try_get(8)?, now: row.try_get(9)? };
+    Ok((row.try_get(0)?, claimed, found))
 }

@@ -67,18 +67,19 @@ pub(super) async fn facts(
             2 => {
                 facts.known.insert(row.try_get(3)?);
             }
-            _ => end = Some(end_of(&row)?),
+            _ => end = Some(end_of(&row, [2, 4, 1, 5])?),
         }
     }
     let end = end.ok_or_else(|| StoreError::Corrupt("the log has no head".to_owned()))?;
     Ok((end, facts))
 }
 
-fn end_of(row: &PgRow) -> Result<End> {
+/// From the columns of the head's position, its hash, its time, and the database's.
+pub(super) fn end_of(row: &PgRow, [position, hash, recorded_at, now]: [usize; 4]) -> Result<End> {
     let odd = |_| StoreError::Corrupt("the head's hash has not 32 bytes".to_owned());
-    let hash = row.try_get::<&[u8], _>(4)?.try_into().map_err(odd)?;
-    let head = Head { position: row.try_get(2)?, hash };
-    Ok(End { head, recorded_at: row.try_get(1)?, now: row.try_get(5)? })
+    let hash = row.try_get::<&[u8], _>(hash)?.try_into().map_err(odd)?;
+    let head = Head { position: row.try_get(position)?, hash };
+    Ok(End { head, recorded_at: row.try_get(recorded_at)?, now: row.try_get(now)? })
 }
 
 /// Turns refusals of what is stored already into [`Answer::Seen`].

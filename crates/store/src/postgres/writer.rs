@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, query};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::guess::Guess;
+use super::guess::{Guess, News};
 use super::write::{End, facts, find_repeats, write};
 use super::{Result, connect, sql as own, within};
 use crate::append::{Answer, Append};
@@ -57,9 +57,9 @@ pub(super) struct Told {
 }
 
 impl Writer {
-    pub(super) fn start(options: PgConnectOptions, clock: Clock, told: Told) -> Self {
+    pub(super) fn start(options: PgConnectOptions, clock: Clock, told: Told, news: News) -> Self {
         let (commands, queue) = mpsc::channel(QUEUE);
-        let guess = Guess::default();
+        let guess = Guess::new(news);
         tokio::spawn(Task { db: None, options, clock, told, guess }.work(queue));
         Self { commands }
     }

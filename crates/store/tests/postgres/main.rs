@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose surroundings fail has failed")]
 
 mod guess;
+mod keys;
 
 use std::collections::HashSet;
 use std::time::Duration;
