@@ -176,15 +176,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn helpers_wake_only_while_nobody_else_is_free() {
+    async fn helpers_wake_only_while_nobody_else_becomes_free() {
         let bus = Bus::in_process();
         let (handle, told) = stop();
-        let (urgent, usual) = (&Cell::new(0), &Cell::new(0));
+        let (urgent, usual, long) = (&Cell::new(0), &Cell::new(0), &Cell::new(false));
         let look = |looks: &'static str| {
             async move |_: &Baton| {
                 let looked = if looks == "urgent" { urgent } else { usual };
                 looked.set(looked.get() + 1);
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                let takes = if long.get() && looks == "urgent" { 50 } else { 10 };
+                tokio::time::sleep(Duration::from_millis(takes)).await;
                 Ok::<_, String>(Step::Idle { next_due: None })
             }
         };
@@ -196,9 +197,19 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
             assert_eq!((urgent.take(), usual.take()), (1, 0));
             bus.hint(Topic::Announce);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            assert_eq!((urgent.take(), usual.take()), (0, 1), "it is at work: another looks");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!((urgent.take(), usual.take()), (1, 0), "it is soon done, and looks again");
+            long.set(true);
+            bus.hint(Topic::Announce);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            bus.hint(Topic::Announce);
+            tokio::time::sleep(Duration::from_millis(21)).await;
+            assert_eq!(
+                (urgent.take(), usual.take()),
+                (1, 1),
+                "it is at work for long: another looks"
+            );
+            tokio::time::sleep(Duration::from_millis(80)).await;
             assert_eq!((urgent.take(), usual.take()), (1, 0), "and so does it, when it can");
             bus.hint(Topic::Plan);
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -2,13 +2,17 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use crate::Topic;
 use crate::rabbitmq::{Broker, Far};
+
+/// How long helpers let those whose work it is finish what they are at. In a burst that is nearly
+/// always enough, and whoever takes what gathered meanwhile takes more at once.
+const HELP_AFTER: Duration = Duration::from_millis(20);
 
 /// Cheap to clone; all clones ring the same bells.
 #[derive(Debug, Clone)]
@@ -33,7 +37,17 @@ struct Shared {
     bell: Notify,
     /// How many wait for it.
     waiting: AtomicUsize,
-    helpers: Option<Arc<Shared>>,
+    /// Where to ask for help.
+    helpers: Option<Arc<Help>>,
+    /// Where others do.
+    helped: Option<Arc<Help>>,
+}
+
+/// A ring that nobody was free to hear.
+#[derive(Debug, Default)]
+struct Help {
+    asked: Notify,
+    wanted: AtomicBool,
 }
 
 /// One consumer's ear. It hears every ring since it last waited, as one.
@@ -53,19 +67,45 @@ enum Ear {
 pub struct Baton(Option<Arc<Shared>>);
 
 impl Shared {
-    /// Wakes one who waits. If all are at work, one of the helpers as well: the work may be long.
+    /// Wakes one who waits. If all are at work and stay so, one of the helpers as well.
     fn ring(&self) {
         self.bell.notify_one();
         if self.waiting.load(Ordering::Relaxed) == 0
-            && let Some(helpers) = &self.helpers
+            && let Some(help) = &self.helpers
         {
-            helpers.bell.notify_one();
+            help.wanted.store(true, Ordering::Relaxed);
+            help.asked.notify_one();
         }
     }
 
     async fn rung(&self) {
         let _waits = Waits::begin(&self.waiting);
-        self.bell.notified().await;
+        let Some(helped) = &self.helped else { return self.bell.notified().await };
+        tokio::select! {
+            () = self.bell.notified() => {}
+            () = helped.needed() => {}
+        }
+    }
+
+    /// What has rung so far is heard.
+    fn hush(&self) {
+        pin!(self.bell.notified()).enable();
+        if let Some(help) = &self.helpers {
+            help.wanted.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Help {
+    /// Returns when a ring was not heard for a while.
+    async fn needed(&self) {
+        loop {
+            self.asked.notified().await;
+            tokio::time::sleep(HELP_AFTER).await;
+            if self.wanted.swap(false, Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 
@@ -88,14 +128,17 @@ impl Drop for Waits<'_> {
 impl Bus {
     /// A bus of its own: nothing outside this process hears it.
     pub fn in_process() -> Self {
-        let shared: Vec<Arc<Shared>> = Topic::ALL.iter().map(|_| Arc::default()).collect();
-        let bell = |topic: &Topic| match (topic.is_shared(), topic.helpers()) {
-            (false, _) => Bell::All(watch::Sender::new(0)),
-            (true, None) => Bell::One(Arc::clone(&shared[*topic as usize])),
-            (true, Some(helpers)) => {
-                let helpers = Some(Arc::clone(&shared[helpers as usize]));
-                Bell::One(Arc::new(Shared { helpers, ..Shared::default() }))
+        let helps: Vec<(Topic, Arc<Help>)> = Topic::ALL
+            .iter()
+            .filter_map(|topic| Some((topic.helpers()?, Arc::default())))
+            .collect();
+        let help = |topic: Topic| Some(Arc::clone(&helps.iter().find(|(to, _)| *to == topic)?.1));
+        let bell = |topic: &Topic| {
+            if !topic.is_shared() {
+                return Bell::All(watch::Sender::new(0));
             }
+            let (helpers, helped) = (topic.helpers().and_then(help), help(*topic));
+            Bell::One(Arc::new(Shared { helpers, helped, ..Shared::default() }))
         };
         Self { bells: Topic::ALL.iter().map(bell).collect(), far: None }
     }
@@ -151,9 +194,7 @@ impl Listener {
     pub fn hush(&mut self) {
         match &mut self.ear {
             Ear::All(bell) => bell.mark_unchanged(),
-            Ear::One(bell) => {
-                pin!(bell.bell.notified()).enable();
-            }
+            Ear::One(bell) => bell.hush(),
         }
     }
 

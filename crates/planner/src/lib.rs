@@ -30,7 +30,7 @@ use project::Projects;
 /// Longest time one piece of planning may take before somebody else may take it over.
 const LEASE: Duration = Duration::from_secs(90);
 /// Deliveries that are announced together: what is appended at once shares the store's work.
-const ANNOUNCED_AT_ONCE: usize = 16;
+const ANNOUNCED_AT_ONCE: usize = 64;
 /// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
