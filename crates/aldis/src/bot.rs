@@ -12,7 +12,7 @@ use aldis_dispatch::{Api, Dispatch, GitAccess};
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_feedback::Feedback;
 use aldis_gitlab::GitLab;
-use aldis_ingress::Ingress;
+use aldis_ingress::{Crowd, Ingress};
 use aldis_planner::Planner;
 use aldis_runner::{Capabilities, Runner, Stop as StopRuns};
 use aldis_store::{Due, Store};
@@ -88,17 +88,16 @@ impl Bot {
         let git = git_access(&settings);
         let dispatch = Dispatch::new(store.clone(), bus.clone(), git, base_url.clone());
         let (last_hint, hints_told) = stop();
-        let routes = Routes {
-            ingress: intake::open(&store, &settings, instance, &told, &mut tasks)?,
-            api: Api::new(dispatch.clone(), hints_told),
-            roles: roles.clone(),
-        };
+        let ingress = intake::open(&store, &settings, instance, &told, &mut tasks)?;
+        let crowd = ingress.as_ref().map(Ingress::crowd).unwrap_or_default();
+        let routes =
+            Routes { ingress, api: Api::new(dispatch.clone(), hints_told), roles: roles.clone() };
         let http = serve_http(&store, &settings, token.as_ref(), routes, listener, &mut tasks)?;
         tasks.spawn(hints::tell_of_work(store.clone(), bus.clone(), told.clone()));
         tasks.spawn(hints::tell_of_events(store.clone(), bus.clone(), told.clone()));
         if roles.has(Role::Web) {
             tasks.spawn(crate::keeping::prune(store.clone(), told.clone()));
-            spawn_projector(&store, &bus, &told, &mut tasks);
+            spawn_projector(&store, &bus, crowd.clone(), &told, &mut tasks);
         }
         if let Some(capabilities) = &capabilities {
             spawn_runner(dispatch, &bus, runner, capabilities, &told, runs_told, &mut tasks)?;
@@ -108,7 +107,7 @@ impl Bot {
             let gitlab = connect::client(&settings.gitlab, Some((calls, instance)))?;
             tasks.spawn(connect::keep_calls(store.clone(), calls_made));
             let base_url = base_url.clone();
-            let parts = Parts { store: store.clone(), bus, gitlab, base_url, roles };
+            let parts = Parts { store: store.clone(), bus, crowd, gitlab, base_url, roles };
             tasks.spawn(parts.speak_with_gitlab(told));
         }
         Ok(Self {
@@ -263,10 +262,11 @@ fn serve_http(
     Ok(handle)
 }
 
-fn spawn_projector(store: &Store, bus: &Bus, leave: &Leave, tasks: &mut JoinSet<()>) {
+fn spawn_projector(store: &Store, bus: &Bus, crowd: Crowd, leave: &Leave, tasks: &mut JoinSet<()>) {
     let projector = Projector::new(store.clone());
     let listener = bus.listen(Topic::Log);
     tasks.spawn(consume("projector", listener, leave.clone(), async move |_| {
+        crowd.pass().await;
         let begun = Instant::now();
         let moved = projector.run_once().await?;
         Ok::<_, aldis_web::ProjectionError>(if moved {
@@ -310,6 +310,7 @@ fn spawn_runner(
 struct Parts {
     store: Store,
     bus: Bus,
+    crowd: Crowd,
     gitlab: GitLab,
     base_url: String,
     roles: Roles,
@@ -323,7 +324,7 @@ impl Parts {
             user = connect::own_user(&self.gitlab) => user,
             () = leave.wait() => return,
         };
-        let Self { store, bus, gitlab, base_url, roles } = self;
+        let Self { store, bus, crowd, gitlab, base_url, roles } = self;
         let mut loops = JoinSet::new();
         let planner = Planner::new(
             store.clone(),
@@ -335,7 +336,9 @@ impl Parts {
         for (topic, upto, count) in PLANNERS.into_iter().filter(|_| roles.has(Role::Planner)) {
             for _ in 0..count {
                 let (planner, listener) = (planner.clone(), bus.listen(topic));
+                let crowd = crowd.clone();
                 loops.spawn(consume("planner", listener, leave.clone(), async move |baton| {
+                    crowd.pass().await;
                     planner.step(upto, baton).await
                 }));
             }

@@ -56,6 +56,7 @@ impl Ingress {
         source: &str,
     ) -> Result<Received, StoreError> {
         let inner = &self.inner;
+        let _on_its_way = inner.crowd.enter();
         if self.should_be_signed(delivery).await? {
             return Ok(Received::Refused(Refusal::SignatureRequired));
         }

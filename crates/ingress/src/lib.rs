@@ -5,6 +5,7 @@
 //! here: a call to GitLab, a decision what to run.
 
 mod body;
+mod crowd;
 mod delivery;
 mod drain;
 mod keep;
@@ -22,6 +23,7 @@ use aldis_store::Store;
 use tokio::sync::RwLock;
 
 pub use body::BODY_LIMIT;
+pub use crowd::Crowd;
 use receive::Received;
 use refused::Refusals;
 use signed::SignedProjects;
@@ -48,6 +50,7 @@ struct Inner {
     refusals: Refusals,
     signed: SignedProjects,
     spool: Spool,
+    crowd: Crowd,
     /// Held for reading by all who try the store first.
     direct: RwLock<()>,
 }
@@ -56,14 +59,19 @@ impl Ingress {
     /// `secrets`: those of `instance`, current and previous. What goes to the spool stays there
     /// until [`Ingress::drain`] runs.
     pub fn new(store: Store, spool: Spool, secrets: Secrets, instance: u32) -> Self {
-        let (refusals, signed, direct) = Default::default();
-        let inner = Inner { store, secrets, instance, refusals, signed, spool, direct };
+        let (refusals, signed, crowd, direct) = Default::default();
+        let inner = Inner { store, secrets, instance, refusals, signed, spool, crowd, direct };
         Self { inner: Arc::new(inner) }
     }
 
     /// How its spool stands.
     pub fn spool_level(&self) -> Level {
         self.inner.spool.level()
+    }
+
+    /// For whoever stands back while deliveries crowd.
+    pub fn crowd(&self) -> Crowd {
+        self.inner.crowd.clone()
     }
 
     /// Mounts the endpoint. Methods other than POST are answered 405.
