@@ -99,10 +99,10 @@ impl Wish {
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let result = if words.first().is_some_and(|word| word == floor::COMMAND) {
-        floor::serve(Path::new(&words.pop().unwrap_or_default()))
-    } else {
-        Wish::read(words).and_then(|wish| measure_all(&wish))
+    let result = match words.first().map(String::as_str) {
+        Some(floor::COMMAND) => floor::serve(Path::new(&words.pop().unwrap_or_default())),
+        Some(floor::BACK) => floor::work(Path::new(&words.pop().unwrap_or_default())),
+        _ => Wish::read(words).and_then(|wish| measure_all(&wish)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

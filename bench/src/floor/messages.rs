@@ -3,53 +3,101 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions,
     QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
 
 const QUEUE: &str = "floor";
 const PERSISTENT: u8 = 2;
 
-/// One who publishes and one who consumes, each with a connection.
-pub(crate) struct Messages {
-    publisher: Channel,
+/// Somebody who publishes to a queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Publisher {
+    channel: Channel,
+    queue: String,
+    // Closed when it is dropped.
+    _connection: std::sync::Arc<Connection>,
+}
+
+/// Somebody who consumes a queue.
+pub(crate) struct Receiver {
     consumer: Consumer,
-    _connections: [Connection; 2],
+    _connection: Connection,
+}
+
+/// One of each.
+pub(crate) struct Messages {
+    publisher: Publisher,
+    receiver: Receiver,
+}
+
+async fn open(url: &str, queue: &str) -> Result<(Connection, Channel)> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), durable, arguments).await?;
+    Ok((connection, channel))
+}
+
+impl Publisher {
+    pub(super) async fn open(url: &str, queue: &str) -> Result<Self> {
+        let (connection, channel) = open(url, queue).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { channel, queue: queue.to_owned(), _connection: connection.into() })
+    }
+
+    /// Returns when the broker has it on disk.
+    pub(super) async fn publish(&self, body: &[u8]) -> Result<()> {
+        let options = BasicPublishOptions::default();
+        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+        let queue = self.queue.as_str().into();
+        let published =
+            self.channel.basic_publish("".into(), queue, options, body, properties).await?;
+        match published.await? {
+            Confirmation::Ack(None) => Ok(()),
+            other => bail!("the broker answered the floor {other:?}"),
+        }
+    }
+}
+
+impl Receiver {
+    pub(super) async fn open(url: &str, queue: &str) -> Result<Self> {
+        let (connection, channel) = open(url, queue).await?;
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        let consumer = channel.basic_consume(queue.into(), "".into(), options, none).await?;
+        Ok(Self { consumer, _connection: connection })
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Delivery> {
+        Ok(self.consumer.next().await.context("the broker ended the floor")??)
+    }
 }
 
 impl Messages {
     pub(crate) async fn open(url: &str) -> Result<Self> {
-        let connect = || Connection::connect(url, ConnectionProperties::default());
-        let connections = [connect().await?, connect().await?];
-        let publisher = connections[0].create_channel().await?;
-        publisher.confirm_select(ConfirmSelectOptions::default()).await?;
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        publisher.queue_declare(QUEUE.into(), durable, arguments).await?;
-        let listening = connections[1].create_channel().await?;
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = listening.basic_consume(QUEUE.into(), "".into(), options, none).await?;
-        Ok(Self { publisher, consumer, _connections: connections })
+        let publisher = Publisher::open(url, QUEUE).await?;
+        Ok(Self { publisher, receiver: Receiver::open(url, QUEUE).await? })
     }
 
     /// Publishes one and receives it; how long that took. Returns when both sides have confirmed.
     pub(crate) async fn one(&mut self) -> Result<Duration> {
         let begun = Instant::now();
-        let options = BasicPublishOptions::default();
-        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-        let published =
-            self.publisher.basic_publish("".into(), QUEUE.into(), options, b"look", properties);
-        let confirm = published.await?;
-        let message = self.consumer.next().await.context("the broker ended the floor")??;
-        let took = begun.elapsed();
-        message.ack(BasicAckOptions::default()).await?;
-        confirm.await?;
-        Ok(took)
+        let received = async {
+            let message = self.receiver.next().await?;
+            let took = begun.elapsed();
+            message.ack(BasicAckOptions::default()).await?;
+            anyhow::Ok(took)
+        };
+        let (confirmed, took) = tokio::join!(self.publisher.publish(b"look"), received);
+        confirmed?;
+        took
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use anyhow::Result;
 
+use super::back::{self, BROKER};
 use super::lane::{Lanes, Source};
+use super::messages::Publisher;
 use super::rows::Rows;
 
 /// Variable with the URL of a Postgres database; without it, SQLite.
@@ -18,6 +20,8 @@ pub(super) const DATABASE: &str = "FLOOR_DATABASE";
 struct Shared {
     rows: Rows,
     lanes: Option<Arc<Lanes>>,
+    /// To the process that has the lanes.
+    publisher: Option<Publisher>,
 }
 
 /// The floor's process: says its address and serves until it is killed.
@@ -28,11 +32,15 @@ pub(crate) fn serve(dir: &Path) -> Result<()> {
 
 async fn run(dir: &Path) -> Result<()> {
     let rows = Rows::open(dir, std::env::var(DATABASE).ok().as_deref()).await?;
-    let lanes = match Source::from_environment() {
+    let publisher = match std::env::var(BROKER).ok() {
+        Some(url) => Some(Publisher::open(&url, &back::queue(dir)).await?),
+        None => None,
+    };
+    let lanes = match Source::from_environment().filter(|_| publisher.is_none()) {
         Some(source) => Some(Arc::new(Lanes::open(dir, source).await?)),
         None => None,
     };
-    let shared = Shared { rows, lanes };
+    let shared = Shared { rows, lanes, publisher };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     let factory = move || {
@@ -55,6 +63,11 @@ async fn take(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared>)
         return HttpResponse::ServiceUnavailable().finish();
     }
     let sha = request.headers().get("X-Sha").and_then(|sha| sha.to_str().ok());
+    if let Some(publisher) = &shared.publisher
+        && publisher.publish(sha.unwrap_or_default().as_bytes()).await.is_err()
+    {
+        return HttpResponse::ServiceUnavailable().finish();
+    }
     if let (Some(lanes), Some(sha)) = (&shared.lanes, sha) {
         let (lanes, sha) = (Arc::clone(lanes), sha.to_owned());
         tokio::spawn(async move {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::{Plan, peers, spread};
-use crate::bot::{Bot, Setup, cpu_millis};
+use crate::bot::{Bot, Setup};
 use crate::delivery::request;
 use crate::floor::{Floor, LANES, Source, prefetch};
 use crate::load::Connection;
@@ -119,7 +119,7 @@ impl<'a> Sides<'a> {
     async fn burst(&self, world: &mut World, size: usize, by_bot: bool) -> Result<Burst> {
         let pushed = world.push(size)?;
         let to = if by_bot { self.bot.address } else { self.floor.address };
-        let cpu_millis = || if by_bot { self.bot.cpu_millis() } else { cpu_millis(self.floor.pid) };
+        let cpu_millis = || if by_bot { self.bot.cpu_millis() } else { self.floor.cpu_millis() };
         let mut connections = Vec::with_capacity(size);
         for push in &pushed {
             connections.push((Connection::open(to).await?, push.clone()));
