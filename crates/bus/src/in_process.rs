@@ -54,6 +54,7 @@ struct Help {
 #[derive(Debug)]
 pub struct Listener {
     ear: Ear,
+    baton: Baton,
 }
 
 #[derive(Debug)]
@@ -64,18 +65,19 @@ enum Ear {
 
 /// Wakes another of the consumers who share a topic.
 #[derive(Debug, Clone)]
-pub struct Baton(Option<Arc<Shared>>);
+pub struct Baton(Option<(Bus, Topic)>);
 
 impl Shared {
-    /// Wakes one who waits. If all are at work and stay so, one of the helpers as well.
-    fn ring(&self) {
+    /// Wakes one who waits; whether somebody did. If all are at work and stay so, one of the helpers
+    /// as well.
+    fn ring(&self) -> bool {
         self.bell.notify_one();
-        if self.waiting.load(Ordering::Relaxed) == 0
-            && let Some(help) = &self.helpers
-        {
+        let is_heard = self.waiting.load(Ordering::Relaxed) > 0;
+        if let Some(help) = self.helpers.as_ref().filter(|_| !is_heard) {
             help.wanted.store(true, Ordering::Relaxed);
             help.asked.notify_one();
         }
+        is_heard
     }
 
     async fn rung(&self) {
@@ -148,14 +150,17 @@ impl Bus {
     pub fn through_rabbitmq(broker: Broker, heard: Vec<Topic>) -> Self {
         let near = Self::in_process();
         let bells = Arc::clone(&near.bells);
-        let ring = Arc::new(move |topic: Topic| bells[topic as usize].ring());
+        let ring = Arc::new(move |topic: Topic| {
+            bells[topic as usize].ring();
+        });
         Self { far: Some(Arc::new(Far::new(broker, heard, ring))), ..near }
     }
 
-    /// Rings: for one of those who share the topic's work, or else for everybody who listens.
+    /// Rings: for one of those who share the topic's work, or else for everybody who listens. Other
+    /// processes need not hear what somebody in this one is free to do.
     pub fn hint(&self, topic: Topic) {
-        self.bells[topic as usize].ring();
-        if let Some(far) = &self.far {
+        let is_heard = self.bells[topic as usize].ring();
+        if let Some(far) = self.far.as_ref().filter(|_| !is_heard) {
             far.hint(topic);
         }
     }
@@ -166,14 +171,19 @@ impl Bus {
             Bell::All(bell) => Ear::All(bell.subscribe()),
             Bell::One(bell) => Ear::One(Arc::clone(bell)),
         };
-        Listener { ear }
+        let baton = Baton(topic.is_shared().then(|| (self.clone(), topic)));
+        Listener { ear, baton }
     }
 }
 
 impl Bell {
-    fn ring(&self) {
+    /// Whether one who does the work has heard it, so that nobody else need.
+    fn ring(&self) -> bool {
         match self {
-            Self::All(bell) => bell.send_modify(|rings| *rings = rings.wrapping_add(1)),
+            Self::All(bell) => {
+                bell.send_modify(|rings| *rings = rings.wrapping_add(1));
+                false
+            }
             Self::One(bell) => bell.ring(),
         }
     }
@@ -199,18 +209,15 @@ impl Listener {
     }
 
     pub(crate) fn baton(&self) -> Baton {
-        match &self.ear {
-            Ear::All(_) => Baton(None),
-            Ear::One(bell) => Baton(Some(Arc::clone(bell))),
-        }
+        self.baton.clone()
     }
 }
 
 impl Baton {
     /// There is more to do than the caller took.
     pub fn pass(&self) {
-        if let Some(bell) = &self.0 {
-            bell.ring();
+        if let Some((bus, topic)) = &self.0 {
+            bus.hint(*topic);
         }
     }
 }

@@ -78,6 +78,30 @@ async fn a_shared_topic_is_heard_by_one_process_and_the_others_by_all() {
     assert_eq!(tokio::join!(hears(first), hears(second)), (true, true));
 }
 
+#[tokio::test]
+async fn other_processes_do_not_hear_of_what_somebody_here_is_free_to_do() {
+    let broker = broker().await;
+    let here = Bus::through_rabbitmq(at(&broker.url()), Vec::new());
+    let there = process(&broker);
+    let mut far = there.listen(Topic::Plan);
+    until_heard(&here, Topic::Plan, &mut far).await;
+    // More than one hint may have been on its way.
+    while hears(&mut far).await {}
+    let mut near = here.listen(Topic::Plan);
+    near.hush();
+    let waiting = tokio::spawn(async move {
+        let heard = hears(&mut near).await;
+        (near, heard)
+    });
+    tokio::task::yield_now().await;
+    here.hint(Topic::Plan);
+    let (near, heard) = waiting.await.unwrap();
+    assert!(heard && !hears(&mut far).await, "one was free");
+    here.hint(Topic::Plan);
+    assert!(hears(&mut far).await, "nobody is free");
+    drop(near);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hints_go_again_after_the_broker_was_killed_or_a_queue_deleted() {
     let broker = broker().await;
