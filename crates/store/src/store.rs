@@ -99,11 +99,18 @@ impl Store {
 
     /// The events of a stream after `version`.
     pub async fn load_from(&self, stream: &str, version: u64) -> Result<Vec<Envelope>> {
-        ask!(self, e => e.load(stream, version))
+        let events = ask!(self, e => e.load(stream, version))?;
+        if let Engine::Postgres(engine) = &self.engine {
+            engine.has_read(stream, events.last().map_or(version, |event| event.version));
+        }
+        Ok(events)
     }
 
     /// All events of several streams, as they were at one moment. Unknown streams are left out.
     pub async fn load_many(&self, streams: &[String]) -> Result<HashMap<String, Vec<Envelope>>> {
+        if streams.is_empty() {
+            return Ok(HashMap::new());
+        }
         ask!(self, e => e.load_many(streams))
     }
 

@@ -2,8 +2,8 @@
 //! asked before it is written: what an append expects is taken for true, and the database refuses
 //! leases that are not held, versions that are not reached, and events of one that is there already.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::write::End;
@@ -18,20 +18,42 @@ const CLOCK_FOR: Duration = Duration::from_secs(30);
 /// what comes was there, guesses would be in vain.
 const CAREFUL: u32 = 16;
 /// What a claim saw may be the end for so long yet, also where others append.
-const FRESH: Duration = Duration::from_millis(5);
+const FRESH: Duration = Duration::from_millis(20);
 
-/// The end of the log as the last claim saw it. All clones are one.
+/// Streams whose versions are remembered.
+const STREAMS: usize = 10_000;
+
+/// What others in this process saw of the log on their way. All clones are one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct News(Arc<Mutex<Option<(End, Instant)>>>);
+pub(super) struct News(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// As the last claim saw it.
+    end: Option<(End, Instant)>,
+    /// Of streams that were read: whoever reads one may append to it.
+    versions: HashMap<String, u64>,
+}
 
 impl News {
-    /// It was so a moment ago.
-    pub(super) fn tell(&self, end: End) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, Instant::now()));
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<(End, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The log ended here a moment ago.
+    pub(super) fn of_end(&self, end: End) {
+        self.seen().end = Some((end, Instant::now()));
+    }
+
+    /// A stream had this version a moment ago; 0: no events.
+    pub(super) fn of_stream(&self, stream: &str, version: u64) {
+        let versions = &mut self.seen().versions;
+        if versions.len() >= STREAMS {
+            versions.clear();
+        }
+        // What was read before the last append may be told after it.
+        let known = versions.entry(stream.to_owned()).or_insert(version);
+        *known = version.max(*known);
     }
 }
 
@@ -57,7 +79,8 @@ impl Guess {
     /// the database's.
     pub(super) fn make(&mut self, group: &[WaitingAppend]) -> Option<(End, Facts)> {
         self.hear();
-        let facts = expected(group.iter().map(|waiting| &waiting.ready.append))?;
+        let appends = group.iter().map(|waiting| &waiting.ready.append);
+        let facts = expected(appends, &self.news.seen().versions)?;
         self.careful = self.careful.saturating_sub(1);
         let is_likely = self.careful == 0 || self.seen.is_some_and(|seen| seen.elapsed() < FRESH);
         let ((head, recorded_at), (time, read)) = (self.end?, self.time?);
@@ -68,7 +91,7 @@ impl Guess {
     }
 
     fn hear(&mut self) {
-        let Some((end, seen)) = self.news.take() else { return };
+        let Some((end, seen)) = self.news.seen().end.take() else { return };
         // A claim may have begun before the last append of this process ended.
         if self.end.is_none_or(|(head, _)| head.position <= end.head.position) {
             self.end = Some((end.head, end.recorded_at));
@@ -82,10 +105,21 @@ impl Guess {
         self.time = Some((now, Instant::now()));
     }
 
-    /// The log ends here now.
-    pub(super) fn learn_end(&mut self, head: Head, recorded_at: i64) {
+    /// The log ends here now, and so do these streams.
+    pub(super) fn learn_end(
+        &mut self,
+        head: Head,
+        recorded_at: i64,
+        versions: &BTreeMap<String, u64>,
+    ) {
         self.end = Some((head, recorded_at));
         self.seen = None;
+        let known = &mut self.news.seen().versions;
+        for (stream, version) in versions {
+            if let Some(known) = known.get_mut(stream) {
+                *known = *version;
+            }
+        }
     }
 
     /// It was not the end, or something was there already.
@@ -99,17 +133,19 @@ impl Guess {
     }
 }
 
-/// What the first append that names a stream or a lease expects of it. `None`: one is content with
-/// any version, which only the database knows, or adds nothing to a stream whose version counts, so
-/// that nothing could collide with a later one.
-fn expected<'a>(appends: impl Iterator<Item = &'a Append>) -> Option<Facts> {
+/// What the first append that names a stream or a lease expects of it. One that is content with any
+/// version expects the one that was `read`. `None`: only the database knows it.
+fn expected<'a>(
+    appends: impl Iterator<Item = &'a Append>,
+    read: &HashMap<String, u64>,
+) -> Option<Facts> {
     let mut versions: HashMap<&str, Option<u64>> = HashMap::new();
     let mut facts = Facts::default();
     for append in appends {
         for write in &append.writes {
             let version = match write.expected {
-                _ if write.events.is_empty() => return None,
-                Expected::Any => return None,
+                Expected::Any if write.events.is_empty() => continue,
+                Expected::Any => Some(*read.get(&write.stream)?).filter(|version| *version > 0),
                 Expected::NoStream | Expected::Version(0) => None,
                 Expected::Version(version) => Some(version),
             };

@@ -22,7 +22,16 @@ impl Postgres {
             let event = envelope(&row)?;
             loaded.entry(event.stream.clone()).or_default().push(event);
         }
+        for stream in streams {
+            let last = loaded.get(stream).and_then(|events| events.last());
+            self.news.of_stream(stream, last.map_or(0, |event| event.version));
+        }
         Ok(loaded)
+    }
+
+    /// Whoever read a stream may append to it.
+    pub(crate) fn has_read(&self, stream: &str, version: u64) {
+        self.news.of_stream(stream, version);
     }
 
     pub(crate) async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>> {

@@ -13,19 +13,23 @@ use crate::work::{CLASSES, Due, WorkKind};
 
 /// Whoever writes later than this after the time at which the row is due must wait a moment.
 const LATE: i64 = 50;
-/// How often all of a kind is searched.
+/// How often a class is searched from its beginning while there is always something to find,
 const ALL_EVERY: Duration = Duration::from_secs(1);
+/// and while there is nothing.
+const ALL_AGAIN: Duration = Duration::from_millis(50);
 /// Where there is nothing earlier.
 const ALL: i64 = i64::MIN;
 
 /// Where to begin with each class of each kind, in milliseconds since 1970.
 #[derive(Debug, Default)]
-pub(super) struct Searches(Mutex<HashMap<WorkKind, Search>>);
+pub(super) struct Searches(Mutex<HashMap<WorkKind, [Search; CLASSES]>>);
 
+/// Of one class.
 #[derive(Debug, Clone, Copy)]
 struct Search {
-    since: [i64; CLASSES],
-    searched_all: Instant,
+    since: i64,
+    /// When it was searched from its beginning.
+    all: Option<Instant>,
 }
 
 /// A row that a claim found.
@@ -37,39 +41,56 @@ pub(super) struct Found {
     pub(super) now: i64,
 }
 
-/// Searches all of the classes that are asked for.
-pub(super) fn all(due: Due) -> Vec<i64> {
-    vec![ALL; CLASSES.min(usize::from(due.upto) + 1)]
+impl Default for Search {
+    fn default() -> Self {
+        Self { since: ALL, all: None }
+    }
 }
 
-/// Whether these begin where nothing is earlier.
-pub(super) fn is_all(since: &[i64]) -> bool {
-    since.iter().all(|since| *since == ALL)
+impl Search {
+    fn is_fresh(&self, within: Duration) -> bool {
+        self.all.is_some_and(|all| all.elapsed() < within)
+    }
 }
 
 impl Searches {
+    fn of(&self, due: Due) -> Vec<Search> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = CLASSES.min(usize::from(due.upto) + 1);
+        known.get(&due.kind).copied().unwrap_or_default()[..asked].to_vec()
+    }
+
     /// Where to begin with each of the classes that are asked for.
     pub(super) fn begin(&self, due: Due) -> Vec<i64> {
-        let all = all(due);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get(&due.kind).filter(|it| it.searched_all.elapsed() < ALL_EVERY);
-        known.map(|known| known.since[..all.len()].to_vec()).unwrap_or(all)
+        let since = |class: Search| if class.is_fresh(ALL_EVERY) { class.since } else { ALL };
+        self.of(due).into_iter().map(since).collect()
+    }
+
+    /// Where to begin when nothing was found; `None`: there has been nothing earlier just now.
+    pub(super) fn again(&self, due: Due) -> Option<Vec<i64>> {
+        let classes = self.of(due);
+        let is_known = classes.iter().all(|class| class.is_fresh(ALL_AGAIN));
+        (!is_known).then(|| vec![ALL; classes.len()])
     }
 
     /// Takes note of what a search from `since` found, in its order.
     pub(super) fn end(&self, due: Due, since: &[i64], found: &[Found]) {
-        let Some(last) = found.last() else { return };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let nothing = Search { since: [ALL; CLASSES], searched_all: Instant::now() };
-        let search = known.entry(due.kind).or_insert(nothing);
-        if is_all(since) {
-            *search = nothing;
-        }
-        for (class, since) in search.since.iter_mut().enumerate() {
-            let begins = found.iter().find(|row| row.class == class).map(|row| row.due_at);
+        let classes = known.entry(due.kind).or_default();
+        let last = found.last().map_or(usize::MAX, |row| row.class);
+        for (number, (class, since)) in classes.iter_mut().zip(since).enumerate() {
+            if number > last {
+                return;
+            }
+            if *since == ALL {
+                *class = Search { all: Some(Instant::now()), ..*class };
+            }
+            let begins = found.iter().find(|row| row.class == number).map(|row| row.due_at);
             // What comes before the last one was searched to its end.
-            let begins = begins.or((class < last.class).then_some(last.now));
-            *since = begins.map_or(*since, |begins| begins.saturating_sub(LATE));
+            let passed = found.first().filter(|_| number < last).map(|row| row.now);
+            if let Some(begins) = begins.or(passed) {
+                class.since = begins.saturating_sub(LATE);
+            }
         }
     }
 }

@@ -136,7 +136,8 @@ pub(super) const WRITE: &str = append!(
     "WITH moved AS (UPDATE log_head SET position = $42, hash = $43, recorded_at = $44 \
        WHERE alone = 1 AND position = $45 AND hash = $46"
 );
-/// The same, if all the leases are held yet and streams have the versions that were taken for true.
+/// The same, if all the leases are held yet, streams have the versions that were taken for true, and
+/// those that are only guarded have no later ones.
 /// The rows of leases come behind the head, as in every append, and nobody takes them over before
 /// the commit.
 pub(super) const WRITE_CHECKED: &str = append!(
@@ -151,7 +152,9 @@ pub(super) const WRITE_CHECKED: &str = append!(
        AND (SELECT COUNT(*) FROM held) = cardinality($47) \
        AND (SELECT COUNT(*) FROM unnest($50::text[], $51::bigint[]) AS wanted(stream, version) \
          JOIN events ON events.stream = wanted.stream AND events.version = wanted.version) \
-         = cardinality($50)"
+         = cardinality($50) \
+       AND NOT EXISTS (SELECT FROM unnest($52::text[], $53::bigint[]) AS next(stream, version) \
+         JOIN events ON events.stream = next.stream AND events.version = next.version)"
 );
 
 pub(super) const LOAD_MANY: &str = concat!(

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Row, query};
 
 use super::beside::{backlog_of, small, unsigned};
-use super::search::{self, Found};
+use super::search::Found;
 use super::write::end_of;
 use super::{Postgres, Result, sql as own};
 use crate::number::{millis, signed};
@@ -21,14 +21,13 @@ impl Postgres {
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Claimed>> {
-        let mut since = self.searches.begin(due);
+        let since = self.searches.begin(due);
         let mut claimed = self.claim_since(due, &since, owner, lease, max).await?;
-        if claimed.is_empty() && !search::is_all(&since) {
-            since = search::all(due);
-            claimed = self.claim_since(due, &since, owner, lease, max).await?;
+        if claimed.is_empty()
+            && let Some(all) = self.searches.again(due)
+        {
+            claimed = self.claim_since(due, &all, owner, lease, max).await?;
         }
-        let (claimed, found): (Vec<_>, Vec<_>) = claimed.into_iter().unzip();
-        self.searches.end(due, &since, &found);
         Ok(claimed)
     }
 
@@ -39,7 +38,7 @@ impl Postgres {
         owner: &str,
         lease: Duration,
         max: usize,
-    ) -> Result<Vec<(Claimed, Found)>> {
+    ) -> Result<Vec<Claimed>> {
         let rows = query(own::CLAIM)
             .bind(due.kind.as_str())
             .bind(since)
@@ -49,7 +48,9 @@ impl Postgres {
             .bind(millis(lease))
             .fetch_all(self.leases()?)
             .await?;
-        self.claimed(due.kind, &rows)
+        let (claimed, found): (Vec<_>, Vec<_>) = self.claimed(due.kind, &rows)?.into_iter().unzip();
+        self.searches.end(due, since, &found);
+        Ok(claimed)
     }
 
     pub(crate) async fn claim_key(
@@ -139,7 +140,7 @@ impl Postgres {
 
     fn claimed(&self, kind: WorkKind, rows: &[PgRow]) -> Result<Vec<(Claimed, Found)>> {
         if let Some(row) = rows.first() {
-            self.news.tell(end_of(row, [10, 11, 12, 13])?);
+            self.news.of_end(end_of(row, [10, 11, 12, 13])?);
         }
         let placed: Result<Vec<_>> = rows.iter().map(|row| placed(kind, row)).collect();
         let mut placed = placed?;

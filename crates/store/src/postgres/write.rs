@@ -112,7 +112,8 @@ pub(super) async fn write(
     let fences: BTreeSet<(&WorkKey, u64)> =
         taken.iter().filter_map(|a| a.fence.as_ref()).map(|f| (&f.key, f.epoch)).collect();
     let versions = &judgement.facts.versions;
-    let is_checked = !fences.is_empty() || !versions.is_empty();
+    let guards = guards(taken);
+    let is_checked = !fences.is_empty() || !versions.is_empty() || !guards.is_empty();
     let statement = if is_checked { own::WRITE_CHECKED } else { own::WRITE };
     let asked = events(query(statement), judgement);
     let asked = work(asked, judgement);
@@ -130,13 +131,34 @@ pub(super) async fn write(
             .bind(fences.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
             .bind(fences.iter().map(|(_, epoch)| signed(*epoch)).collect::<Vec<_>>())
             .bind(versions.keys().map(String::as_str).collect::<Vec<_>>())
-            .bind(versions.values().map(|version| signed(*version)).collect::<Vec<_>>());
+            .bind(versions.values().map(|version| signed(*version)).collect::<Vec<_>>())
+            .bind(guards.keys().copied().collect::<Vec<_>>())
+            .bind(guards.values().map(|version| signed(*version + 1)).collect::<Vec<_>>());
     }
     match asked.fetch_optional(db).await {
         Ok(moved) => Ok(moved.is_some()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Streams that must have this version and no later one, though nothing is added to them, with which a
+/// later one would collide.
+fn guards<'a>(taken: &[&'a Append]) -> BTreeMap<&'a str, u64> {
+    let writes = || taken.iter().flat_map(|append| &append.writes);
+    let mut guards = BTreeMap::new();
+    for write in writes().filter(|write| write.events.is_empty()) {
+        let version = match write.expected {
+            Expected::Any => continue,
+            Expected::NoStream => 0,
+            Expected::Version(version) => version,
+        };
+        guards.insert(write.stream.as_str(), version);
+    }
+    for write in writes().filter(|write| !write.events.is_empty()) {
+        guards.remove(write.stream.as_str());
+    }
+    guards
 }
 
 fn events<'q>(asked: Asked<'q>, judgement: &'q Judgement) -> Asked<'q> {

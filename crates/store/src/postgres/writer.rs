@@ -133,14 +133,14 @@ impl Task {
             tried = self.attempt(&mut group).await;
         }
         match tried {
-            Ok(()) => answer(group),
+            Ok(events) => self.answer(group, &events),
             Err(error) if error.is_retryable() || group.len() == 1 => fail(group, &error),
             Err(error) => {
                 tracing::warn!(%error, "a group of appends failed; each is tried alone");
                 for single in group {
                     let mut single = vec![single];
                     match self.attempt(&mut single).await {
-                        Ok(()) => answer(single),
+                        Ok(events) => self.answer(single, &events),
                         Err(error) => fail(single, &error),
                     }
                 }
@@ -148,7 +148,8 @@ impl Task {
         }
     }
 
-    async fn attempt(&mut self, group: &mut [WaitingAppend]) -> Result<()> {
+    /// Returns the events that it added to the log.
+    async fn attempt(&mut self, group: &mut [WaitingAppend]) -> Result<Vec<Envelope>> {
         let transaction = async {
             let mut db = match self.db.take() {
                 Some(db) => db,
@@ -159,8 +160,7 @@ impl Task {
         };
         let (db, events) = within(transaction).await.inspect_err(|_| self.guess.forget())?;
         self.db = Some(db);
-        self.tell(group, &events);
-        Ok(())
+        Ok(events)
     }
 
     /// Returns the events that it added to the log.
@@ -237,18 +237,28 @@ impl Task {
         if !write(db, judged_by, &judgement, &taken).await? {
             return Ok(None);
         }
-        self.guess.learn_end(judgement.head, judgement.recorded_at);
-        Ok(Some(judgement.events))
+        let Judgement { head, recorded_at, versions, events, .. } = judgement;
+        self.guess.learn_end(head, recorded_at, &versions);
+        Ok(Some(events))
     }
 
-    fn tell(&self, group: &[WaitingAppend], events: &[Envelope]) {
+    /// Who handed something over hears of it before those who do what follows from it: else the
+    /// answer to a delivery waits for a processor behind them.
+    fn answer(&self, group: Vec<WaitingAppend>, events: &[Envelope]) {
         self.strike(Moment::After, events);
         if let Some(last) = events.last() {
             self.told.positions.send_replace(last.position);
         }
-        let mut touched = taken(group).flat_map(|append| &append.touches).peekable();
-        if touched.peek().is_some() {
-            self.told.bells.send_modify(|bells| touched.for_each(|touch| bells.ring(touch)));
+        let mut touched = Vec::new();
+        for WaitingAppend { ready, answer, reply } in group {
+            if matches!(answer, Some(Answer::Appended { .. })) {
+                touched.extend(ready.append.touches);
+            }
+            // Whoever asked may have gone.
+            let _ = reply.send(answer.ok_or(StoreError::Closed));
+        }
+        if !touched.is_empty() {
+            self.told.bells.send_modify(|bells| touched.iter().for_each(|it| bells.ring(it)));
         }
     }
 
@@ -262,13 +272,6 @@ impl Task {
 fn taken(group: &[WaitingAppend]) -> impl Iterator<Item = &Append> {
     let taken = group.iter().filter(|a| matches!(a.answer, Some(Answer::Appended { .. })));
     taken.map(|waiting| &waiting.ready.append)
-}
-
-fn answer(group: Vec<WaitingAppend>) {
-    for WaitingAppend { answer, reply, .. } in group {
-        // Whoever asked may have gone.
-        let _ = reply.send(answer.ok_or(StoreError::Closed));
-    }
 }
 
 fn fail(group: Vec<WaitingAppend>, error: &StoreError) {

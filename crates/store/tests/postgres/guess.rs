@@ -111,3 +111,31 @@ async fn what_one_wrongly_expects_refuses_nobody_else() {
     let right = right.unwrap();
     assert!(matches!(right, Answer::Appended { .. }), "{right:?}");
 }
+
+#[tokio::test]
+async fn who_is_content_with_any_version_gets_the_next_one() {
+    let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+    let one = Store::open(&settings(&dir, &url)).await.unwrap();
+    let two = Store::open(&settings(&dir, &url)).await.unwrap();
+    let mut last = 0;
+    for turn in 0..60 {
+        if turn % 3 > 0 {
+            let read = one.load("all").await.unwrap();
+            assert_eq!(read.last().map_or(0, |event| event.version), last);
+        }
+        if turn % 5 == 0 {
+            two.append(append("all", Expected::Any)).await.unwrap();
+            last += 1;
+        }
+        let asked = append("all", Expected::Any);
+        let answer = one.append(asked.clone()).await.unwrap();
+        last += 1;
+        let versions = [("all".to_owned(), last)].into();
+        assert!(
+            matches!(&answer, Answer::Appended { versions: v, .. } if *v == versions),
+            "{answer:?}"
+        );
+        assert_eq!(one.append(asked).await.unwrap(), Answer::Seen);
+    }
+    assert_eq!(one.verify(|_| ()).await.unwrap().events, last);
+}

@@ -129,7 +129,14 @@ async fn what_was_committed_late_is_found() {
          SELECT kind, 'late', class, due_at - 9000, 1, 0, 0 FROM work WHERE key = 'b'";
     postgres().sql(name(&bench.url), late);
     assert_eq!(keys(&bench.claim(9).await), ["b"], "where the last one found something");
-    assert_eq!(keys(&bench.claim(9).await), ["late"], "nothing else is due");
+    let found = loop {
+        // Nothing else is due, and where there was nothing just now nobody looks again at once.
+        let found = bench.claim(9).await;
+        if !found.is_empty() {
+            break found;
+        }
+    };
+    assert_eq!(keys(&found), ["late"]);
 }
 
 #[tokio::test]
