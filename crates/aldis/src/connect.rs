@@ -12,6 +12,9 @@ use crate::settings::GitLabSettings;
 
 /// Audit rows that wait to be written; beyond that rows are dropped rather than calls held up.
 const WAITING_CALLS: usize = 10_000;
+/// Audit rows of one statement.
+const MOST_CALLS: usize = 256;
+const GATHER_CALLS: Duration = Duration::from_millis(200);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -52,11 +55,21 @@ fn row(record: &CallRecord, instance: u32) -> ApiCall {
     }
 }
 
-/// Writes audit rows in batches until every client is gone.
+/// Writes audit rows in batches until every client is gone. Nobody waits for them, so they gather for
+/// a moment: a plan makes a dozen calls, and every statement takes the database's time from it.
 pub(crate) async fn keep_calls(store: Store, mut calls: mpsc::Receiver<ApiCall>) {
-    let mut batch = Vec::new();
-    while calls.recv_many(&mut batch, 256).await > 0 {
-        if let Err(error) = store.add_calls(std::mem::take(&mut batch)).await {
+    while let Some(first) = calls.recv().await {
+        let mut batch = vec![first];
+        let gathering = async {
+            while batch.len() < MOST_CALLS
+                && let Some(call) = calls.recv().await
+            {
+                batch.push(call);
+            }
+        };
+        // Either is fine: enough, or long enough.
+        let _ = tokio::time::timeout(GATHER_CALLS, gathering).await;
+        if let Err(error) = store.add_calls(batch).await {
             tracing::warn!(%error, "audit rows of API calls are lost");
         }
     }
