@@ -35,7 +35,7 @@ pub(crate) struct Bot {
 /// Roles of the processes of a bot that is divided. The first takes deliveries.
 const PARTS: [&str; 4] = ["ingress,dispatch,web", "planner", "feedback", "runner"];
 /// How long it may take to start, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Bot {
     pub(crate) async fn start(setup: &Setup<'_>) -> Result<Self> {

@@ -29,7 +29,7 @@ pub(crate) use queue::Queue;
 pub(crate) use rows::Rows;
 pub(crate) use server::serve;
 
-use crate::bot::cpu_millis;
+use crate::bot::{PATIENCE, cpu_millis};
 use crate::place::Home;
 
 /// First word on the command line of the floor's process.
@@ -71,6 +71,9 @@ async fn launch(word: &str, home: &Home, source: Option<&Source>) -> Result<(Chi
     }
     let mut process = command.kill_on_drop(true).spawn().context("start the floor")?;
     let out = process.stdout.take().context("the floor has no output")?;
-    let line = BufReader::new(out).lines().next_line().await?.context("the floor has ended")?;
+    let mut lines = BufReader::new(out).lines();
+    let line =
+        tokio::time::timeout(PATIENCE, lines.next_line()).await.context("the floor waits")?;
+    let line = line?.context("the floor has ended")?;
     Ok((process, line))
 }

@@ -96,8 +96,7 @@ impl Messages {
             message.ack(BasicAckOptions::default()).await?;
             anyhow::Ok(took)
         };
-        let (confirmed, took) = tokio::join!(self.publisher.publish(b"look"), received);
-        confirmed?;
-        took
+        let ((), took) = tokio::try_join!(self.publisher.publish(b"look"), received)?;
+        Ok(took)
     }
 }

@@ -19,6 +19,8 @@ pub enum Step {
 /// Longest time between two looks, in milliseconds; each wait is 80–100 % of it, so that many
 /// consumers do not look at the same instant.
 const LOOK_EVERY: u64 = 5_000;
+/// What is due already and was not found is being taken by somebody else.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// Longest pause after steps that failed one after the other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -77,7 +79,7 @@ pub async fn consume<E: Display>(
             Ok(Step::Idle { next_due }) => {
                 failures = 0;
                 let look = jitter.next(LOOK_EVERY);
-                next_due.map_or(look, |due| due.min(look))
+                next_due.map_or(look, |due| due.clamp(SHORTEST_WAIT, look))
             }
             Err(error) => {
                 failures += 1;

@@ -68,6 +68,9 @@ impl Inner {
 
     /// For how long the crowd is not gone, if nobody comes.
     fn left(&self) -> Option<Duration> {
+        if self.now.load(Ordering::Relaxed) >= MANY {
+            return Some(GONE_AFTER);
+        }
         let seen = self.seen.load(Ordering::Relaxed);
         let gone = Duration::from_micros(self.micros().saturating_sub(seen));
         GONE_AFTER.checked_sub(gone).filter(|left| seen > 0 && !left.is_zero())
@@ -113,7 +116,10 @@ mod tests {
             }
             () = coming => {}
         }
-        drop(few);
+        let slow = crowd.enter();
+        tokio::time::advance(GONE_AFTER * 2).await;
+        assert!(waits(&crowd).await >= STAND_BACK, "nobody comes, and nobody is answered");
+        drop((few, slow));
         tokio::time::advance(GONE_AFTER).await;
         drop(crowd.enter());
         assert_eq!(waits(&crowd).await, Duration::ZERO);

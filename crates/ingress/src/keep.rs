@@ -24,6 +24,7 @@ impl Ingress {
         // Kept to the end: the spool is not drained while somebody is on the way from the store to it.
         let direct = self.inner.direct.try_read().ok().filter(|_| !spool.holds());
         if direct.is_some() {
+            let _on_its_way = self.inner.crowd.enter();
             let stored = tokio::time::timeout(PATIENCE, self.store(delivery, "ingress"));
             tokio::select! {
                 biased;
@@ -56,7 +57,6 @@ impl Ingress {
         source: &str,
     ) -> Result<Received, StoreError> {
         let inner = &self.inner;
-        let _on_its_way = inner.crowd.enter();
         if self.should_be_signed(delivery).await? {
             return Ok(Received::Refused(Refusal::SignatureRequired));
         }

@@ -2,8 +2,9 @@
 //!
 //! What a claim takes leaves a dead entry behind at the very beginning of the index, until the table is
 //! vacuumed. A claim that began there each time would pass by all of them: in a burst, thousands. So it
-//! begins a little before where the last one found something. What was committed late and lies before
-//! that is found when nothing else is, and once a second in any case.
+//! begins a little before where the last one found something. What was committed late, or was locked when
+//! others passed it, lies before that; it is found when nothing else is, and within half a second in any
+//! case.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,7 @@ use crate::work::{CLASSES, Due, WorkKind};
 /// Whoever writes later than this after the time at which the row is due must wait a moment.
 const LATE: i64 = 50;
 /// How often a class is searched from its beginning while there is always something to find,
-const ALL_EVERY: Duration = Duration::from_secs(1);
+const ALL_EVERY: Duration = Duration::from_millis(500);
 /// and while there is nothing.
 const ALL_AGAIN: Duration = Duration::from_millis(50);
 /// Where there is nothing earlier.
@@ -88,9 +89,31 @@ impl Searches {
             let begins = found.iter().find(|row| row.class == number).map(|row| row.due_at);
             // What comes before the last one was searched to its end.
             let passed = found.first().filter(|_| number < last).map(|row| row.now);
-            if let Some(begins) = begins.or(passed) {
-                class.since = begins.saturating_sub(LATE);
-            }
+            let begins = begins.or(passed).map(|begins| begins.saturating_sub(LATE));
+            // One that began before another found something earlier does not say where to begin.
+            let says = |new: &i64| *since == ALL || *since == class.since || *new < class.since;
+            class.since = begins.filter(says).unwrap_or(class.since);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_began_before_does_not_hide_what_another_found_earlier() {
+        let (searches, due) = (Searches::default(), Due::from(WorkKind::Plan));
+        let found = |class, due_at| [Found { class, due_at, now: 20_000 }];
+        let first = searches.begin(due);
+        searches.end(due, &first, &found(0, 10_000));
+        let (slow, late) = (searches.begin(due), vec![ALL; CLASSES]);
+        assert_eq!(slow, [10_000 - LATE, ALL, ALL]);
+        searches.end(due, &late, &found(0, 1_000));
+        searches.end(due, &slow, &found(0, 11_000));
+        assert_eq!(searches.begin(due)[0], 1_000 - LATE);
+        let next = searches.begin(due);
+        searches.end(due, &next, &found(1, 12_000));
+        assert_eq!(searches.begin(due)[..2], [20_000 - LATE, 12_000 - LATE], "none was in class 0");
     }
 }

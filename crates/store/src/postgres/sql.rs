@@ -100,7 +100,7 @@ macro_rules! append {
             " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
                class = LEAST(w.class, excluded.class), due_at = GREATEST( \
                  LEAST(w.due_at, excluded.due_at), \
-                 CASE WHEN excluded.class < w.class THEN $14 / 1000 END)), \
+                 CASE WHEN excluded.class < w.class THEN LEAST($14 / 1000, excluded.due_at) END)), \
              reset AS (",
             if_moved!(
                 "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
