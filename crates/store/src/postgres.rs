@@ -10,6 +10,7 @@ mod moving;
 mod read;
 mod search;
 mod sql;
+mod statement;
 mod views;
 mod work;
 mod write;

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query};
 
+use super::statement::Statement;
 use super::write::bind_calls;
 use super::{Postgres, Result, sql as own};
 use crate::append::{Answer, ApiCall, Append, Person};
@@ -51,7 +52,9 @@ impl Postgres {
 
     pub(crate) async fn add_calls(&self, calls: Vec<ApiCall>) -> Result<()> {
         let all: Vec<&ApiCall> = calls.iter().collect();
-        bind_calls(query(own::ADD_CALLS), &all).execute(self.lazy()?).await?;
+        let mut statement = Statement::default();
+        bind_calls(statement.part(own::ADD_CALLS), &all);
+        statement.query()?.execute(self.lazy()?).await?;
         Ok(())
     }
 

@@ -64,98 +64,85 @@ pub(super) const FACTS: &str = facts!("");
 /// The same, and nobody takes the leased rows over before the transaction ends.
 pub(super) const LOCKED_FACTS: &str = facts!(" ORDER BY work.kind, work.key FOR UPDATE OF work");
 
-/// A part of [`append!`]: nothing is written unless the head was moved.
-macro_rules! if_moved {
-    ($text:literal) => {
-        concat!($text, " WHERE EXISTS (SELECT FROM moved)")
-    };
-}
+// What a group of appends writes is one statement of these parts. Nothing is written unless the head
+// could be `moved` from where the group was judged; and the head is locked first, so that whoever comes
+// at the same time waits.
 
-/// All that a group of appends writes, if the head could be `moved` from where they were judged. It
-/// is locked first, so whoever comes at the same time waits.
-macro_rules! append {
-    ($moved:literal) => {
+/// Leases must be held yet. Their rows come behind the head, as in every append, and nobody takes them
+/// over before the commit.
+pub(super) const HELD: &str = "head AS (SELECT 1 FROM log_head \
+     WHERE alone = 1 AND position = $1 AND hash = $2 FOR UPDATE), \
+     held AS (SELECT 1 FROM unnest($3::text[], $4::text[], $5::bigint[]) AS wanted(kind, key, epoch) \
+       JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
+         AND work.lease_epoch = wanted.epoch AND work.lease_until IS NOT NULL \
+       WHERE EXISTS (SELECT FROM head) ORDER BY work.kind, work.key FOR UPDATE OF work), ";
+pub(super) const MOVED: &str = "moved AS (UPDATE log_head SET position = $1, hash = $2, \
+     recorded_at = $3 WHERE alone = 1 AND position = $4 AND hash = $5";
+pub(super) const IF_HELD: &str = " AND (SELECT COUNT(*) FROM held) = $1";
+/// Streams have the versions that were taken for true.
+pub(super) const IF_REACHED: &str = " AND (SELECT COUNT(*) FROM unnest($1::text[], $2::bigint[]) AS wanted(stream, version) \
+     JOIN events ON events.stream = wanted.stream AND events.version = wanted.version) \
+     = cardinality($1)";
+/// Streams that are only guarded have no later ones.
+pub(super) const IF_NOT_REACHED: &str = " AND NOT EXISTS (SELECT FROM unnest($1::text[], $2::bigint[]) AS next(stream, version) \
+     JOIN events ON events.stream = next.stream AND events.version = next.version)";
+pub(super) const END_OF_MOVED: &str = " RETURNING position)";
+pub(super) const WRITTEN: &str = ", written AS (INSERT INTO events (position, event_id, stream, \
+     version, type, schema_version, body, meta, recorded_at, prev_hash, hash) \
+     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], \
+     $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bytea[], $11::bytea[]) \
+     WHERE EXISTS (SELECT FROM moved))";
+pub(super) const KEPT: &str = ", kept AS (INSERT INTO payloads (position, bytes, received_at) \
+     SELECT position, bytes, $1 FROM unnest($2::bigint[], $3::bytea[]) AS p(position, bytes) \
+     WHERE EXISTS (SELECT FROM moved))";
+pub(super) const OVER: &str = ", over AS (DELETE FROM work \
+     USING unnest($1::text[], $2::text[]) AS wanted(kind, key) WHERE EXISTS (SELECT FROM moved) \
+     AND work.kind = wanted.kind AND work.key = wanted.key)";
+/// Inserts rows of work, given as four lists.
+macro_rules! due {
+    ($name:literal, $known:literal) => {
         concat!(
-            $moved,
-            " RETURNING position), written AS (",
-            if_moved!(
-                "INSERT INTO events (position, event_id, stream, version, type, schema_version, \
-                 body, meta, recorded_at, prev_hash, hash) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
-                 $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], \
-                 $10::bytea[], $11::bytea[])"
-            ),
-            "), kept AS (",
-            if_moved!(
-                "INSERT INTO payloads (position, bytes, received_at) \
-                 SELECT position, bytes, $14 FROM unnest($12::bigint[], $13::bytea[]) AS p(position, bytes)"
-            ),
-            "), over AS (",
-            if_moved!("DELETE FROM work USING unnest($15::text[], $16::text[]) AS wanted(kind, key)"),
-            " AND work.kind = wanted.kind AND work.key = wanted.key), touched AS (",
-            if_moved!(
-                "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
-                 SELECT *, 1, 0, 0 FROM unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[])"
-            ),
-            // What becomes more urgent is looked for from now on.
-            " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
-               class = LEAST(w.class, excluded.class), due_at = GREATEST( \
-                 LEAST(w.due_at, excluded.due_at), \
-                 CASE WHEN excluded.class < w.class THEN LEAST($14 / 1000, excluded.due_at) END)), \
-             reset AS (",
-            if_moved!(
-                "INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
-                 SELECT *, 1, 0, 0 FROM unnest($21::text[], $22::text[], $23::bigint[], $24::bigint[])"
-            ),
-            " ON CONFLICT (kind, key) DO UPDATE SET revision = w.revision + 1, \
-               class = excluded.class, due_at = excluded.due_at, attempts = 0), \
-             anew AS (",
-            if_moved!(
-                "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
-                 SELECT *, 1, 0, 0 FROM unnest($25::text[], $26::text[], $27::bigint[], $28::bigint[])"
-            ),
-            " ON CONFLICT (kind, key) DO UPDATE SET revision = 1, class = excluded.class, \
-               due_at = excluded.due_at, attempts = 0, lease_epoch = 0, lease_owner = NULL, \
-               lease_until = NULL), \
-             audited AS (",
-            if_moved!(
-                "INSERT INTO api_calls (at, instance, token, method, path, status, millis, \
-                 request_id, cause) SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::text[], \
-                 $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::text[], $37::uuid[])"
-            ),
-            "), named AS (",
-            if_moved!(
-                "INSERT INTO people (instance, id, name, avatar) \
-                 SELECT * FROM unnest($38::bigint[], $39::bigint[], $40::text[], $41::text[])"
-            ),
-            " ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar) \
-             SELECT position FROM moved"
+            ", ",
+            $name,
+            " AS (INSERT INTO work AS w (kind, key, class, due_at, revision, lease_epoch, attempts) \
+             SELECT *, 1, 0, 0 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) \
+             WHERE EXISTS (SELECT FROM moved) ON CONFLICT (kind, key) DO UPDATE SET ",
+            $known,
+            ")"
         )
     };
 }
-pub(super) const WRITE: &str = append!(
-    "WITH moved AS (UPDATE log_head SET position = $42, hash = $43, recorded_at = $44 \
-       WHERE alone = 1 AND position = $45 AND hash = $46"
+/// What becomes more urgent is looked for from now on.
+pub(super) const TOUCHED: &str = due!(
+    "touched",
+    "revision = w.revision + 1, class = LEAST(w.class, excluded.class), \
+     due_at = GREATEST(LEAST(w.due_at, excluded.due_at), \
+       CASE WHEN excluded.class < w.class THEN LEAST($5, excluded.due_at) END)"
 );
-/// The same, if all the leases are held yet, streams have the versions that were taken for true, and
-/// those that are only guarded have no later ones.
-/// The rows of leases come behind the head, as in every append, and nobody takes them over before
-/// the commit.
-pub(super) const WRITE_CHECKED: &str = append!(
-    "WITH head AS (SELECT 1 FROM log_head \
-       WHERE alone = 1 AND position = $45 AND hash = $46 FOR UPDATE), \
-     held AS (SELECT 1 FROM unnest($47::text[], $48::text[], $49::bigint[]) AS wanted(kind, key, epoch) \
-       JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
-         AND work.lease_epoch = wanted.epoch AND work.lease_until IS NOT NULL \
-       WHERE EXISTS (SELECT FROM head) ORDER BY work.kind, work.key FOR UPDATE OF work), \
-     moved AS (UPDATE log_head SET position = $42, hash = $43, recorded_at = $44 \
-       WHERE alone = 1 AND position = $45 AND hash = $46 \
-       AND (SELECT COUNT(*) FROM held) = cardinality($47) \
-       AND (SELECT COUNT(*) FROM unnest($50::text[], $51::bigint[]) AS wanted(stream, version) \
-         JOIN events ON events.stream = wanted.stream AND events.version = wanted.version) \
-         = cardinality($50) \
-       AND NOT EXISTS (SELECT FROM unnest($52::text[], $53::bigint[]) AS next(stream, version) \
-         JOIN events ON events.stream = next.stream AND events.version = next.version)"
+pub(super) const RESET: &str = due!(
+    "reset",
+    "revision = w.revision + 1, class = excluded.class, due_at = excluded.due_at, attempts = 0"
 );
+pub(super) const ANEW: &str = due!(
+    "anew",
+    "revision = 1, class = excluded.class, due_at = excluded.due_at, attempts = 0, \
+     lease_epoch = 0, lease_owner = NULL, lease_until = NULL"
+);
+macro_rules! calls {
+    () => {
+        "INSERT INTO api_calls (at, instance, token, method, path, status, millis, request_id, cause) \
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], \
+         $6::bigint[], $7::bigint[], $8::text[], $9::uuid[])"
+    };
+}
+pub(super) const AUDITED: &str =
+    concat!(", audited AS (", calls!(), " WHERE EXISTS (SELECT FROM moved))");
+pub(super) const ADD_CALLS: &str = calls!();
+pub(super) const NAMED: &str = ", named AS (INSERT INTO people (instance, id, name, avatar) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) \
+     WHERE EXISTS (SELECT FROM moved) \
+     ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar)";
+pub(super) const DID_MOVE: &str = " SELECT position FROM moved";
 
 pub(super) const LOAD_MANY: &str = concat!(
     "SELECT ",
@@ -251,9 +238,6 @@ pub(super) const ADD_LOG: &str = "INSERT INTO log_chunks (run, epoch, seq, step,
      SELECT $1, $2, seq, step, bytes, $3 \
      FROM unnest($4::bigint[], $5::bigint[], $6::bytea[]) AS chunk(seq, step, bytes) \
      ON CONFLICT (run, epoch, seq) DO NOTHING";
-pub(super) const ADD_CALLS: &str = "INSERT INTO api_calls (at, instance, token, method, path, status, \
-     millis, request_id, cause) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], \
-     $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::uuid[])";
 pub(super) const DOCUMENT_ROWS: &str = "INSERT INTO documents (name, key, body, position) \
      SELECT $1, key, body, position FROM unnest($2::text[], $3::text[], $4::bigint[]) \
      AS document(key, body, position) \

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::query::Query;
-use sqlx::{Postgres, Row, query};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Row, query};
 use uuid::Uuid;
 
 use super::beside::unsigned;
+use super::statement::Statement;
 use super::writer::WaitingAppend;
 use super::{Result, sql as own};
 use crate::append::{Answer, ApiCall, Append, Expected, Person};
@@ -16,8 +16,6 @@ use crate::error::StoreError;
 use crate::judge::{DueRow, Facts, Judgement};
 use crate::number::{millis, signed};
 use crate::work::WorkKey;
-
-type Asked<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The end of the log, and the times of both.
 #[derive(Debug)]
@@ -109,37 +107,62 @@ pub(super) async fn write(
     judgement: &Judgement,
     taken: &[&Append],
 ) -> Result<bool> {
-    let fences: BTreeSet<(&WorkKey, u64)> =
-        taken.iter().filter_map(|a| a.fence.as_ref()).map(|f| (&f.key, f.epoch)).collect();
-    let versions = &judgement.facts.versions;
-    let guards = guards(taken);
-    let is_checked = !fences.is_empty() || !versions.is_empty() || !guards.is_empty();
-    let statement = if is_checked { own::WRITE_CHECKED } else { own::WRITE };
-    let asked = events(query(statement), judgement);
-    let asked = work(asked, judgement);
+    let mut statement = Statement::default();
+    head(statement.part("WITH "), judged_by, judgement, taken);
+    events(&mut statement, judgement);
+    work(&mut statement, judgement);
     let calls: Vec<&ApiCall> = taken.iter().flat_map(|append| &append.calls).collect();
-    let asked = people(bind_calls(asked, &calls), taken);
-    let mut asked = asked
-        .bind(judgement.head.position)
-        .bind(judgement.head.hash.as_slice())
-        .bind(judgement.recorded_at)
-        .bind(judged_by.position)
-        .bind(judged_by.hash.as_slice());
-    if is_checked {
-        asked = asked
-            .bind(fences.iter().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
-            .bind(fences.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
-            .bind(fences.iter().map(|(_, epoch)| signed(*epoch)).collect::<Vec<_>>())
-            .bind(versions.keys().map(String::as_str).collect::<Vec<_>>())
-            .bind(versions.values().map(|version| signed(*version)).collect::<Vec<_>>())
-            .bind(guards.keys().copied().collect::<Vec<_>>())
-            .bind(guards.values().map(|version| signed(*version + 1)).collect::<Vec<_>>());
+    if !calls.is_empty() {
+        bind_calls(statement.part(own::AUDITED), &calls);
     }
-    match asked.fetch_optional(db).await {
+    people(&mut statement, taken);
+    statement.part(own::DID_MOVE);
+    match statement.query()?.fetch_optional(db).await {
         Ok(moved) => Ok(moved.is_some()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Moves it, if all that the group relies on is so.
+fn head(statement: &mut Statement, judged_by: Head, judgement: &Judgement, taken: &[&Append]) {
+    let fences: BTreeSet<(&WorkKey, u64)> =
+        taken.iter().filter_map(|a| a.fence.as_ref()).map(|f| (&f.key, f.epoch)).collect();
+    let (from, to) = (judged_by, judgement.head);
+    if !fences.is_empty() {
+        statement
+            .part(own::HELD)
+            .bind(from.position)
+            .bind(from.hash.as_slice())
+            .bind(fences.iter().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
+            .bind(fences.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
+            .bind(fences.iter().map(|(_, epoch)| signed(*epoch)).collect::<Vec<_>>());
+    }
+    statement
+        .part(own::MOVED)
+        .bind(to.position)
+        .bind(to.hash.as_slice())
+        .bind(judgement.recorded_at)
+        .bind(from.position)
+        .bind(from.hash.as_slice());
+    if !fences.is_empty() {
+        statement.part(own::IF_HELD).bind(signed(fences.len() as u64));
+    }
+    let versions = &judgement.facts.versions;
+    if !versions.is_empty() {
+        statement
+            .part(own::IF_REACHED)
+            .bind(versions.keys().map(String::as_str).collect::<Vec<_>>())
+            .bind(versions.values().map(|version| signed(*version)).collect::<Vec<_>>());
+    }
+    let guards = guards(taken);
+    if !guards.is_empty() {
+        statement
+            .part(own::IF_NOT_REACHED)
+            .bind(guards.keys().copied().collect::<Vec<_>>())
+            .bind(guards.values().map(|version| signed(*version + 1)).collect::<Vec<_>>());
+    }
+    statement.part(own::END_OF_MOVED);
 }
 
 /// Streams that must have this version and no later one, though nothing is added to them, with which a
@@ -161,33 +184,43 @@ fn guards<'a>(taken: &[&'a Append]) -> BTreeMap<&'a str, u64> {
     guards
 }
 
-fn events<'q>(asked: Asked<'q>, judgement: &'q Judgement) -> Asked<'q> {
+fn events(statement: &mut Statement, judgement: &Judgement) {
     let all = || judgement.events.iter();
+    if !judgement.events.is_empty() {
+        statement
+            .part(own::WRITTEN)
+            .bind(all().map(|event| event.position).collect::<Vec<_>>())
+            .bind(all().map(|event| event.id).collect::<Vec<_>>())
+            .bind(all().map(|event| event.stream.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|event| signed(event.version)).collect::<Vec<_>>())
+            .bind(all().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|event| i64::from(event.schema_version)).collect::<Vec<_>>())
+            .bind(all().map(|event| event.body.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|event| event.meta.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|event| event.recorded_at).collect::<Vec<_>>())
+            .bind(all().map(|event| event.prev_hash.as_slice()).collect::<Vec<_>>())
+            .bind(all().map(|event| event.hash.as_slice()).collect::<Vec<_>>());
+    }
     let payloads = || judgement.payloads.iter();
-    asked
-        .bind(all().map(|event| event.position).collect::<Vec<_>>())
-        .bind(all().map(|event| event.id).collect::<Vec<_>>())
-        .bind(all().map(|event| event.stream.as_str()).collect::<Vec<_>>())
-        .bind(all().map(|event| signed(event.version)).collect::<Vec<_>>())
-        .bind(all().map(|event| event.kind.as_str()).collect::<Vec<_>>())
-        .bind(all().map(|event| i64::from(event.schema_version)).collect::<Vec<_>>())
-        .bind(all().map(|event| event.body.as_str()).collect::<Vec<_>>())
-        .bind(all().map(|event| event.meta.as_str()).collect::<Vec<_>>())
-        .bind(all().map(|event| event.recorded_at).collect::<Vec<_>>())
-        .bind(all().map(|event| event.prev_hash.as_slice()).collect::<Vec<_>>())
-        .bind(all().map(|event| event.hash.as_slice()).collect::<Vec<_>>())
-        .bind(payloads().map(|(position, _)| *position).collect::<Vec<_>>())
-        .bind(payloads().map(|(_, bytes)| bytes.as_ref()).collect::<Vec<_>>())
-        .bind(judgement.recorded_at)
+    if !judgement.payloads.is_empty() {
+        statement
+            .part(own::KEPT)
+            .bind(judgement.recorded_at)
+            .bind(payloads().map(|(position, _)| *position).collect::<Vec<_>>())
+            .bind(payloads().map(|(_, bytes)| bytes.as_ref()).collect::<Vec<_>>());
+    }
 }
 
-fn work<'q>(asked: Asked<'q>, judgement: &'q Judgement) -> Asked<'q> {
+fn work(statement: &mut Statement, judgement: &Judgement) {
     let changes = || judgement.work.iter();
     let over: Vec<_> =
         changes().filter(|(_, c)| c.delete && c.due.is_none()).map(|(key, _)| key).collect();
-    let asked = asked
-        .bind(over.iter().map(|key| key.kind.as_str()).collect::<Vec<_>>())
-        .bind(over.iter().map(|key| key.key.as_str()).collect::<Vec<_>>());
+    if !over.is_empty() {
+        statement
+            .part(own::OVER)
+            .bind(over.iter().map(|key| key.kind.as_str()).collect::<Vec<_>>())
+            .bind(over.iter().map(|key| key.key.as_str()).collect::<Vec<_>>());
+    }
     let due = |anew: bool, reset: bool| -> Vec<(&WorkKey, DueRow)> {
         changes()
             .filter(|(_, change)| change.delete == anew)
@@ -195,22 +228,28 @@ fn work<'q>(asked: Asked<'q>, judgement: &'q Judgement) -> Asked<'q> {
             .filter(|(_, due)| anew || due.reset == reset)
             .collect()
     };
-    [due(false, false), due(false, true), due(true, false)].into_iter().fold(
-        asked,
-        |asked, rows| {
-            asked
-                .bind(rows.iter().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
-                .bind(rows.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
-                .bind(rows.iter().map(|(_, due)| i64::from(due.class)).collect::<Vec<_>>())
-                .bind(rows.iter().map(|(_, due)| due.due_at).collect::<Vec<_>>())
-        },
-    )
+    let parts = [
+        (own::TOUCHED, due(false, false)),
+        (own::RESET, due(false, true)),
+        (own::ANEW, due(true, false)),
+    ];
+    for (part, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        statement
+            .part(part)
+            .bind(rows.iter().map(|(key, _)| key.kind.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, due)| i64::from(due.class)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, due)| due.due_at).collect::<Vec<_>>());
+        if part == own::TOUCHED {
+            statement.bind(judgement.recorded_at / 1000);
+        }
+    }
 }
 
 /// Binds nine lists.
-pub(super) fn bind_calls<'q>(asked: Asked<'q>, calls: &[&'q ApiCall]) -> Asked<'q> {
+pub(super) fn bind_calls(statement: &mut Statement, calls: &[&ApiCall]) {
     let all = || calls.iter();
-    asked
+    statement
         .bind(all().map(|call| call.at).collect::<Vec<_>>())
         .bind(all().map(|call| i64::from(call.instance)).collect::<Vec<_>>())
         .bind(all().map(|call| call.token.as_str()).collect::<Vec<_>>())
@@ -219,19 +258,24 @@ pub(super) fn bind_calls<'q>(asked: Asked<'q>, calls: &[&'q ApiCall]) -> Asked<'
         .bind(all().map(|call| call.status.map(i64::from)).collect::<Vec<_>>())
         .bind(all().map(|call| millis(call.took)).collect::<Vec<_>>())
         .bind(all().map(|call| call.request_id.as_deref()).collect::<Vec<_>>())
-        .bind(all().map(|call| call.cause).collect::<Vec<_>>())
+        .bind(all().map(|call| call.cause).collect::<Vec<_>>());
 }
 
-fn people<'q>(asked: Asked<'q>, taken: &[&'q Append]) -> Asked<'q> {
+fn people(statement: &mut Statement, taken: &[&Append]) {
     // One statement must not change a row twice; the last one counts.
     let people: BTreeMap<(u32, u64), &Person> =
         taken.iter().flat_map(|append| &append.people).map(|p| ((p.instance, p.id), p)).collect();
     let all = || people.values();
-    asked
-        .bind(all().map(|person| i64::from(person.instance)).collect::<Vec<_>>())
-        .bind(all().map(|person| signed(person.id)).collect::<Vec<_>>())
-        .bind(all().map(|person| without_nul(&person.name)).collect::<Vec<_>>())
-        .bind(all().map(|person| person.avatar.as_deref().map(without_nul)).collect::<Vec<_>>())
+    if !people.is_empty() {
+        statement
+            .part(own::NAMED)
+            .bind(all().map(|person| i64::from(person.instance)).collect::<Vec<_>>())
+            .bind(all().map(|person| signed(person.id)).collect::<Vec<_>>())
+            .bind(all().map(|person| without_nul(&person.name)).collect::<Vec<_>>())
+            .bind(
+                all().map(|person| person.avatar.as_deref().map(without_nul)).collect::<Vec<_>>(),
+            );
+    }
 }
 
 /// Postgres has no texts with a NUL, and a name may hold one.
