@@ -179,8 +179,8 @@ async fn bootstrap_token(store: &Store, settings: &Settings) -> Result<SecretStr
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
     let token = SecretString::from(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
-    store.put_secret(NAME, &token).await?;
-    Ok(token)
+    // Of processes that start together one makes it.
+    Ok(store.ensure_secret(NAME, &token).await?)
 }
 
 fn git_access(settings: &Settings) -> GitAccess {

@@ -302,7 +302,11 @@ macro_rules! changes {
                 small(&row.ok_or_else(gone)?, 0)
             }
 
-            pub(crate) async fn put_secret(&self, name: &str, value: &SecretString) -> Result<()> {
+            pub(crate) async fn ensure_secret(
+                &self,
+                name: &str,
+                value: &SecretString,
+            ) -> Result<SecretString> {
                 let sealer = self.sealer.as_ref().ok_or(StoreError::Closed)?;
                 let sealed = sealer.seal(name, value.expose_secret().as_bytes())?;
                 let values = vec![
@@ -311,8 +315,9 @@ macro_rules! changes {
                     Value::Bytes(sealed.data_key),
                     Value::Bytes(sealed.value),
                 ];
-                self.change(sql::PUT_SECRET, values).await?;
-                Ok(())
+                self.change(sql::NEW_SECRET, values).await?;
+                let gone = || StoreError::Corrupt(format!("the new secret `{name}` is not there"));
+                self.secret(name).await?.ok_or_else(gone)
             }
 
             pub(crate) async fn add_runner(

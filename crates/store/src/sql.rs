@@ -80,9 +80,8 @@ pub(crate) const NEW_INSTANCE: &str =
     "INSERT INTO instances (base_url) VALUES ($1) ON CONFLICT (base_url) DO NOTHING";
 pub(crate) const INSTANCE: &str = "SELECT id FROM instances WHERE base_url = $1";
 pub(crate) const INSTANCES: &str = "SELECT id, base_url FROM instances ORDER BY id";
-pub(crate) const PUT_SECRET: &str = "INSERT INTO secrets (name, key_id, data_key, value) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, \
-     data_key = excluded.data_key, value = excluded.value";
+pub(crate) const NEW_SECRET: &str = "INSERT INTO secrets (name, key_id, data_key, value) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING";
 pub(crate) const SECRET: &str = "SELECT key_id, data_key, value FROM secrets WHERE name = $1";
 pub(crate) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE name = $1";
 pub(crate) const SECRET_NAMES: &str = "SELECT name FROM secrets ORDER BY name";

@@ -369,9 +369,10 @@ impl Store {
         ask!(self, e => e.remove_runner(name))
     }
 
-    /// Seals a secret and keeps it under `name`, instead of the one that had this name.
-    pub async fn put_secret(&self, name: &str, value: &SecretString) -> Result<()> {
-        ask!(self, e => e.put_secret(name, value))
+    /// Seals `value` and keeps it under `name`, unless there is a secret of this name; the one that
+    /// is there now.
+    pub async fn ensure_secret(&self, name: &str, value: &SecretString) -> Result<SecretString> {
+        ask!(self, e => e.ensure_secret(name, value))
     }
 
     /// Opens the secret `name`.

@@ -217,7 +217,7 @@ async fn no_file_holds_a_secret_in_the_clear() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
     let secret = SecretString::from("glpat-0123456789abcdef");
-    store.put_secret("a-recognisable-name", &secret).await.unwrap();
+    store.ensure_secret("a-recognisable-name", &secret).await.unwrap();
     assert!(files_hold(&dir, "a-recognisable-name"));
     assert!(!files_hold(&dir, secret.expose_secret()));
     store.close().await;
@@ -231,7 +231,7 @@ async fn a_sealed_value_opens_only_in_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&Settings::in_dir(dir.path())).await.unwrap();
     for name in ["a", "b"] {
-        store.put_secret(name, &SecretString::from(name)).await.unwrap();
+        store.ensure_secret(name, &SecretString::from(name)).await.unwrap();
     }
     let mut db = raw(dir.path()).await;
     let swap = "UPDATE secrets SET (data_key, value) = \
@@ -286,7 +286,7 @@ async fn a_lost_master_key_is_not_replaced_while_secrets_need_it() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings::in_dir(dir.path());
     let store = Store::open(&settings).await.unwrap();
-    store.put_secret("a", &SecretString::from("x")).await.unwrap();
+    store.ensure_secret("a", &SecretString::from("x")).await.unwrap();
     store.close().await;
     fs::remove_file(dir.path().join("secret.key")).unwrap();
     insta::assert_snapshot!(refusal(&settings).await, @"cannot use DIR/secret.key: the master key is not there, and what is sealed needs it: put it back, or name its file by ALDIS_SECRET_KEY_FILE");

@@ -32,7 +32,7 @@ async fn bot(dir: &Path) -> Store {
         let append = append.write(&format!("project-1.{id}"), Expected::NoStream, vec![event]);
         store.append(append).await.unwrap();
     }
-    store.put_secret("page", &SecretString::from("s3cret")).await.unwrap();
+    store.ensure_secret("page", &SecretString::from("s3cret")).await.unwrap();
     store
 }
 

@@ -101,8 +101,9 @@ async fn instances_keep_their_number() {
 #[tokio::test]
 async fn secrets_come_back_after_a_restart() {
     let mut bench = Bench::new().await;
-    for text in ["first", "s3cret"] {
-        bench.store.put_secret("hook-1", &SecretString::from(text)).await.unwrap();
+    for text in ["s3cret", "later"] {
+        let kept = bench.store.ensure_secret("hook-1", &SecretString::from(text)).await.unwrap();
+        assert_eq!(kept.expose_secret(), "s3cret", "whoever comes first");
     }
     bench.restart().await;
     let opened = bench.store.secret("hook-1").await.unwrap().unwrap();

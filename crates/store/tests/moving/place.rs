@@ -155,7 +155,7 @@ pub(super) async fn fill(store: &Store, clock: &Clock) {
         store.ensure_instance(base_url).await.unwrap();
     }
     for (name, value) in [("bootstrap", "öpen"), ("hook-1", "s3cret")] {
-        store.put_secret(name, &SecretString::from(value)).await.unwrap();
+        store.ensure_secret(name, &SecretString::from(value)).await.unwrap();
     }
     let pools = ["default".to_owned(), "größer".to_owned()];
     assert!(store.add_runner("b", &[1; 32], &pools).await.unwrap());
