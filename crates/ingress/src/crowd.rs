@@ -111,10 +111,11 @@ mod tests {
             }
         };
         tokio::select! {
+            biased;
+            () = coming => {}
             waited = waits(&crowd) => {
                 assert!((STAND_BACK..STAND_BACK * 2).contains(&waited), "{waited:?}");
             }
-            () = coming => {}
         }
         let slow = crowd.enter();
         tokio::time::advance(GONE_AFTER * 2).await;
