@@ -96,6 +96,7 @@ impl<D: Dispatcher> Runner<D> {
             workspace::ensure_dir(&dir.join("git"), 0o700, None)?;
             workspace::sweep_mirrors(&dir.join("mirrors"))?;
             workspace::sweep(&dir.join("runs"))?;
+            workspace::spread(&dir.join("runs"))?;
             Git::new(capabilities.git_program.clone(), dir.join("git"))
         };
         let git = prepare().map_err(|error| unusable(error.to_string()))?;

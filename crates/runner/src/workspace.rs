@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 pub(crate) use git::Git;
 pub(crate) use leftovers::sweep_mirrors;
 pub(crate) use mirror::{Mirror, Mirrors, Wanted};
-pub(crate) use run_dir::{RunDir, ensure_dir, give, make_dir, sweep};
+pub(crate) use run_dir::{RunDir, ensure_dir, give, make_dir, spread, sweep};
 
 /// Why a commit could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

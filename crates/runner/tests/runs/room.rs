@@ -9,6 +9,7 @@ use aldis_domain::config::{Step, When};
 use aldis_domain::report::Outcome;
 use aldis_protocol::Assignment;
 use aldis_runner::Turn;
+use rustix::fs::IFlags;
 
 use crate::support::{Bench, PATIENCE, Repo, assignment, stack, step};
 
@@ -114,4 +115,17 @@ async fn a_run_that_fills_the_disk_itself_is_over() {
     let (_, report) = bench.run(assignment(&repo, stack(vec![fill, after]))).await;
     assert_eq!(bench.queue.handed_back(), 0);
     assert!(report.remarks.iter().any(|remark| remark.contains("full")), "{report:?}");
+}
+
+#[tokio::test]
+async fn runs_lie_far_from_each_other_on_a_disk_that_can_do_that() {
+    let bench = Bench::new().await;
+    let spread = IFlags::TOPDIR;
+    let flags = |dir: &File| rustix::fs::ioctl_getflags(dir).unwrap_or(IFlags::empty());
+    let another = bench.work_dir.join("another");
+    fs::create_dir(&another).unwrap();
+    let another = File::open(another).unwrap();
+    let can = rustix::fs::ioctl_setflags(&another, flags(&another) | spread).is_ok();
+    let runs = File::open(bench.work_dir.join("runs")).unwrap();
+    assert_eq!(flags(&runs).contains(spread), can);
 }
