@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, Head, Position};
 use crate::work::{Fence, WorkKey, WorkTouch};
 
 /// What the database says, read inside the transaction that writes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     /// Streams that are written; without those that have no events.
     pub(crate) versions: HashMap<String, u64>,

@@ -14,11 +14,11 @@ use crate::judge::Facts;
 
 /// The database's clock is asked for again after so long.
 const CLOCK_FOR: Duration = Duration::from_secs(30);
-/// Groups before the next guess, after one that was wrong. Where many processes append, or most of
-/// what comes was there, guesses would be in vain.
+/// Groups before the next guess, after one that was refused for what it expected. Where most of what
+/// comes was there, guesses would be in vain.
 const CAREFUL: u32 = 16;
-/// What a claim saw may be the end for so long yet, also where others append.
-const FRESH: Duration = Duration::from_millis(20);
+/// Appends that are sent again for nothing rather than asked for, where others append as well.
+const FEW: usize = 8;
 
 /// Streams whose versions are remembered.
 const STREAMS: usize = 10_000;
@@ -64,9 +64,11 @@ pub(super) struct Guess {
     end: Option<(Head, i64)>,
     /// The database's clock in microseconds, and when it was read or later.
     time: Option<(i64, Instant)>,
-    /// When a claim saw that end.
-    seen: Option<Instant>,
+    /// Where the log ended for one that was refused.
+    wrong_at: Option<Head>,
     careful: u32,
+    /// The same of groups that are larger than [`FEW`].
+    careful_of_many: u32,
     news: News,
 }
 
@@ -82,7 +84,8 @@ impl Guess {
         let appends = group.iter().map(|waiting| &waiting.ready.append);
         let facts = expected(appends, &self.news.seen().versions)?;
         self.careful = self.careful.saturating_sub(1);
-        let is_likely = self.careful == 0 || self.seen.is_some_and(|seen| seen.elapsed() < FRESH);
+        self.careful_of_many = self.careful_of_many.saturating_sub(1);
+        let is_likely = self.careful == 0 && (group.len() <= FEW || self.careful_of_many == 0);
         let ((head, recorded_at), (time, read)) = (self.end?, self.time?);
         let age = read.elapsed();
         let passed = i64::try_from(age.as_micros()).ok()?;
@@ -96,7 +99,6 @@ impl Guess {
         if self.end.is_none_or(|(head, _)| head.position <= end.head.position) {
             self.end = Some((end.head, end.recorded_at));
             self.time = Some((end.now, seen));
-            self.seen = Some(seen);
         }
     }
 
@@ -113,7 +115,6 @@ impl Guess {
         versions: &BTreeMap<String, u64>,
     ) {
         self.end = Some((head, recorded_at));
-        self.seen = None;
         let known = &mut self.news.seen().versions;
         for (stream, version) in versions {
             if let Some(known) = known.get_mut(stream) {
@@ -122,9 +123,22 @@ impl Guess {
         }
     }
 
-    /// It was not the end, or something was there already.
-    pub(super) fn was_wrong(&mut self) {
-        *self = Self { careful: CAREFUL, ..Self::new(self.news.clone()) };
+    /// It was not the end: others append as well.
+    pub(super) fn was_behind(&mut self, now: i64) {
+        self.learn_time(now);
+        self.careful_of_many = CAREFUL;
+    }
+
+    /// It was not the end, or what was expected is not so.
+    pub(super) fn was_wrong(&mut self, end: Head) {
+        *self = Self { wrong_at: Some(end), ..Self::new(self.news.clone()) };
+    }
+
+    /// The log ends here: whether it has grown meanwhile.
+    pub(super) fn learn_why(&mut self, end: Head) {
+        if self.wrong_at.take() == Some(end) {
+            self.careful = CAREFUL;
+        }
     }
 
     /// Whether the last words reached the database, nobody knows.

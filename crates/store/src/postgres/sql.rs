@@ -142,7 +142,9 @@ pub(super) const NAMED: &str = ", named AS (INSERT INTO people (instance, id, na
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) \
      WHERE EXISTS (SELECT FROM moved) \
      ON CONFLICT (instance, id) DO UPDATE SET name = excluded.name, avatar = excluded.avatar)";
-pub(super) const DID_MOVE: &str = " SELECT position FROM moved";
+/// And where the log ended before, which is where it ends now if the head did not move.
+pub(super) const DID_MOVE: &str = " SELECT (SELECT position FROM moved), position, hash, recorded_at, \
+     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM log_head WHERE alone = 1";
 
 pub(super) const LOAD_MANY: &str = concat!(
     "SELECT ",

@@ -98,15 +98,24 @@ pub(super) async fn find_repeats(db: &mut PgConnection, group: &mut [WaitingAppe
     Ok(())
 }
 
+/// Why nothing was written.
+#[derive(Debug)]
+pub(super) enum Miss {
+    /// The log ends here.
+    Behind(End),
+    /// What was expected is not so, or the log has grown in this very moment.
+    Refused,
+}
+
 /// Writes all of it, or nothing if `judged_by` is not the head any more, or, as may be where nobody
 /// had asked, a lease is not held, a stream has not come so far, or something of it is there
-/// already; whether it wrote.
+/// already.
 pub(super) async fn write(
     db: &mut PgConnection,
     judged_by: Head,
     judgement: &Judgement,
     taken: &[&Append],
-) -> Result<bool> {
+) -> Result<std::result::Result<(), Miss>> {
     let mut statement = Statement::default();
     head(statement.part("WITH "), judged_by, judgement, taken);
     events(&mut statement, judgement);
@@ -117,11 +126,19 @@ pub(super) async fn write(
     }
     people(&mut statement, taken);
     statement.part(own::DID_MOVE);
-    match statement.query()?.fetch_optional(db).await {
-        Ok(moved) => Ok(moved.is_some()),
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
-        Err(error) => Err(error.into()),
+    let row = match statement.query()?.fetch_one(db).await {
+        Ok(row) => row,
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            return Ok(Err(Miss::Refused));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if row.try_get::<Option<i64>, _>(0)?.is_some() {
+        return Ok(Ok(()));
     }
+    let end = end_of(&row, [1, 2, 3, 4])?;
+    // Who had to wait for the head sees it as it was before.
+    Ok(Err(if end.head == judged_by { Miss::Refused } else { Miss::Behind(end) }))
 }
 
 /// Moves it, if all that the group relies on is so.

@@ -1,8 +1,8 @@
 //! Appends of this process: one connection, and the task that owns it.
 //!
 //! The task takes whatever was queued while the last commit ran, and commits it as one group: in one
-//! round trip if nobody else has appended, in two if nobody does so at the same time, else under the
-//! head's lock. A group that fails is tried once more on a fresh connection if the database was away,
+//! round trip if nobody else has appended, in two if somebody has, and if others do so all the time under
+//! the head's lock. A group that fails is tried once more on a fresh connection if the database was away,
 //! else append by append, so that one bad append spoils nobody else's.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -10,7 +10,7 @@ use sqlx::{Connection, query};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::guess::{Guess, News};
-use super::write::{End, facts, find_repeats, write};
+use super::write::{End, Miss, facts, find_repeats, write};
 use super::{Result, connect, sql as own, within};
 use crate::append::{Answer, Append};
 use crate::clock::Clock;
@@ -35,6 +35,9 @@ enum Command {
     Append(Box<WaitingAppend>),
     Close(oneshot::Sender<()>),
 }
+
+/// The events that were added to the log.
+type Added = std::result::Result<Vec<Envelope>, Miss>;
 
 pub(super) struct WaitingAppend {
     pub(super) ready: Ready,
@@ -169,27 +172,51 @@ impl Task {
         db: &mut PgConnection,
         group: &mut [WaitingAppend],
     ) -> Result<Vec<Envelope>> {
-        if let Some((end, facts)) = self.guess.make(group) {
-            let judged_by = end.head;
-            let judgement = self.judge(group, end, facts);
-            // Somebody who is refused may be so by what another one expected, and wrongly.
-            if !group.iter().any(WaitingAppend::is_refused) {
-                if let Some(events) = self.put(db, group, judged_by, judgement).await? {
-                    return Ok(events);
-                }
-                self.guess.was_wrong();
-            }
+        let mut added = self.guess_and_add(db, group).await?;
+        if matches!(added, Err(Miss::Refused)) {
+            added = self.ask_and_add(db, group, false).await?;
         }
-        if let Some(events) = self.ask_and_add(db, group, false).await? {
+        if let Ok(events) = added {
             return Ok(events);
         }
-        // Another process was faster.
+        // Other processes were faster.
         sqlx::raw_sql(own::LOCK).execute(&mut *db).await?;
         let added = self.ask_and_add(db, group, true).await?;
         query(own::COMMIT).execute(&mut *db).await?;
-        added.ok_or_else(|| {
+        added.map_err(|_| {
             StoreError::Unexpected("nothing was written under the lock of the log".to_owned())
         })
+    }
+
+    /// Takes what the group expects for true, and the log to end where it was seen last; if that is
+    /// not so, where it ended then.
+    async fn guess_and_add(
+        &mut self,
+        db: &mut PgConnection,
+        group: &mut [WaitingAppend],
+    ) -> Result<Added> {
+        let Some((mut end, facts)) = self.guess.make(group) else { return Ok(Err(Miss::Refused)) };
+        let mut is_told = false;
+        loop {
+            let judged_by = end.head;
+            let judgement = self.judge(group, end, facts.clone());
+            // Somebody who is refused may be so by what another one expected, and wrongly.
+            if group.iter().any(WaitingAppend::is_refused) {
+                return Ok(Err(Miss::Refused));
+            }
+            let added = self.put(db, group, judged_by, judgement).await?;
+            match added {
+                Err(Miss::Behind(there)) if !std::mem::replace(&mut is_told, true) => {
+                    self.guess.was_behind(there.now);
+                    end = there;
+                }
+                Err(Miss::Refused) => {
+                    self.guess.was_wrong(judged_by);
+                    return Ok(added);
+                }
+                added => return Ok(added),
+            }
+        }
     }
 
     async fn ask_and_add(
@@ -197,9 +224,10 @@ impl Task {
         db: &mut PgConnection,
         group: &mut [WaitingAppend],
         locked: bool,
-    ) -> Result<Option<Vec<Envelope>>> {
+    ) -> Result<Added> {
         let (end, facts) = facts(db, group, locked).await?;
         self.guess.learn_time(end.now);
+        self.guess.learn_why(end.head);
         let judged_by = end.head;
         let judgement = self.judge(group, end, facts);
         find_repeats(db, group).await?;
@@ -220,26 +248,25 @@ impl Task {
         judgement
     }
 
-    /// Writes what was judged. `None`: nothing was written, because somebody else has moved the head
-    /// or taken over a lease in between, or has written what nobody had asked for.
+    /// Writes what was judged.
     async fn put(
         &mut self,
         db: &mut PgConnection,
         group: &[WaitingAppend],
         judged_by: Head,
         judgement: Judgement,
-    ) -> Result<Option<Vec<Envelope>>> {
+    ) -> Result<Added> {
         let taken: Vec<&Append> = taken(group).collect();
         if taken.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Ok(Vec::new()));
         }
         self.strike(Moment::Before, &judgement.events);
-        if !write(db, judged_by, &judgement, &taken).await? {
-            return Ok(None);
+        if let Err(miss) = write(db, judged_by, &judgement, &taken).await? {
+            return Ok(Err(miss));
         }
         let Judgement { head, recorded_at, versions, events, .. } = judgement;
         self.guess.learn_end(head, recorded_at, &versions);
-        Ok(Some(events))
+        Ok(Ok(events))
     }
 
     /// Who handed something over hears of it before those who do what follows from it: else the
