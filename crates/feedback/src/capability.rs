@@ -8,7 +8,7 @@ use aldis_domain::event::Event;
 use aldis_domain::event::resource::CapabilityLost;
 use aldis_domain::id::ProjectKey;
 use aldis_domain::stream;
-use aldis_store::{Meta, StoreError, transact};
+use aldis_store::{Envelope, Meta, StoreError, transact};
 
 use crate::{Feedback, age};
 
@@ -20,6 +20,16 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 pub(crate) struct Capabilities(BTreeMap<String, String>);
 
 impl Capabilities {
+    /// From the events of [`stream::capabilities`].
+    pub(crate) fn of(envelopes: &[Envelope]) -> Self {
+        let recent = envelopes.iter().filter(|envelope| age(envelope) < REMEMBERED);
+        let lost = recent.filter_map(|envelope| match envelope.event() {
+            Ok(Event::CapabilityLost(lost)) => Some((lost.lane, lost.message)),
+            _ => None,
+        });
+        Self(lost.collect())
+    }
+
     /// GitLab's reason why no status may be written in the lane.
     pub(crate) fn refuses(&self, lane: &str) -> Option<String> {
         self.0.get(lane).cloned()
@@ -31,19 +41,6 @@ impl Capabilities {
 }
 
 impl Feedback {
-    pub(crate) async fn capabilities(
-        &self,
-        project: ProjectKey,
-    ) -> Result<Capabilities, StoreError> {
-        let envelopes = self.store.load(&stream::capabilities(project)).await?;
-        let recent = envelopes.iter().filter(|envelope| age(envelope) < REMEMBERED);
-        let lost = recent.filter_map(|envelope| match envelope.event() {
-            Ok(Event::CapabilityLost(lost)) => Some((lost.lane, lost.message)),
-            _ => None,
-        });
-        Ok(Capabilities(lost.collect()))
-    }
-
     pub(crate) async fn forbid(
         &self,
         project: ProjectKey,

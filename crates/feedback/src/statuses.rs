@@ -10,11 +10,12 @@ use aldis_domain::event::resource::{
 };
 use aldis_domain::fold::Fold as _;
 use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
-use aldis_domain::statuses::{Knowledge, Next, Statuses, Visible, compare, next, settle};
+use aldis_domain::statuses::{Knowledge, Next, Runs, Statuses, Visible, compare, next, settle};
 use aldis_domain::stream;
 use aldis_gitlab::{Error, PipelineQuery, StatusPost, StatusQuery};
 use aldis_store::{Claimed, Envelope, Release};
 
+use crate::capability::Capabilities;
 use crate::failure::{Failure, failure};
 use crate::{Feedback, FeedbackError, age, age_of, fold, may_send, since_boot};
 
@@ -29,41 +30,51 @@ struct Commit<'a> {
     sha: Sha,
 }
 
+/// A commit as it was when it was read, and after what was written since. What others told of it
+/// meanwhile makes its work item due again.
+struct View {
+    statuses: Statuses,
+    runs: Runs,
+    knowledge: Knowledge,
+    capabilities: Capabilities,
+}
+
 impl Feedback {
     pub(crate) async fn statuses(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
         let Some((project, sha)) = stream::parse_statuses_key(&claimed.key.key) else {
             return Ok(Release::Done);
         };
         let commit = Commit { claimed, stream: stream::statuses(project, &sha), project, sha };
-        for _ in 0..MOST_STEPS {
-            let envelopes = self.store.load(&commit.stream).await?;
-            let mut statuses: Statuses = fold(&envelopes);
-            let runs = self.load_runs(statuses.runs()).await?;
-            let first_status_age = first_status_age(&envelopes);
-            let read = |event: &Event| matches!(event, Event::StatusesSettled(s) if s.read);
-            let doubt_age = age_of(&envelopes, read).map(|age| age.as_secs());
-            let mut knowledge = Knowledge { first_status_age, doubt_age, ..Knowledge::default() };
-            let mut step = next(&statuses, &runs, knowledge);
+        let mut known = None;
+        for turn in 0..MOST_STEPS {
+            let mut view = match known.take() {
+                Some(view) => view,
+                None => self.view(&commit).await?,
+            };
+            let mut knowledge = view.knowledge;
+            let mut step = next(&view.statuses, &view.runs, knowledge);
             // Told together with what follows from it.
             let mut seen = None;
             if let Next::ReadPipelines = step {
                 let pipelines = Event::from(self.read_pipelines(&commit).await?);
-                statuses.apply(&pipelines);
+                view.statuses.apply(&pipelines);
                 knowledge.pipelines_read = true;
-                step = next(&statuses, &runs, knowledge);
+                step = next(&view.statuses, &view.runs, knowledge);
                 seen = Some(pipelines);
             }
             match step {
-                Next::Write(writes) => {
-                    self.write(&commit, &statuses, seen, writes).await?;
-                    if claimed.more {
-                        // Other commits may not have any status yet.
-                        return Ok(Release::Later(Duration::ZERO));
-                    }
+                // Other commits may not have any status yet.
+                Next::Write(_) if claimed.more && turn > 0 => {
+                    self.tell_all(claimed, &commit.stream, seen).await?;
+                    return Ok(Release::Later(Duration::ZERO));
                 }
-                Next::Resolve => self.resolve(&commit, &statuses).await?,
+                Next::Write(writes) => {
+                    self.write(&commit, &mut view, seen, writes).await?;
+                    known = Some(view);
+                }
+                Next::Resolve => self.resolve(&commit, &view.statuses).await?,
                 Next::Compare => {
-                    let compared = compare(&statuses, &self.visible(&commit).await?);
+                    let compared = compare(&view.statuses, &self.visible(&commit).await?);
                     let events = seen.into_iter().chain([compared.into()]);
                     self.tell_all(claimed, &commit.stream, events).await?;
                 }
@@ -78,25 +89,34 @@ impl Feedback {
         Ok(Release::Later(Duration::ZERO))
     }
 
+    async fn view(&self, commit: &Commit<'_>) -> Result<View, FeedbackError> {
+        let names = [commit.stream.clone(), stream::capabilities(commit.project)];
+        let mut streams = self.store.load_many(&names).await?;
+        let [envelopes, lost] = names.map(|name| streams.remove(&name).unwrap_or_default());
+        let statuses: Statuses = fold(&envelopes);
+        let runs = self.load_runs(statuses.runs()).await?;
+        let first_status_age = first_status_age(&envelopes);
+        let read = |event: &Event| matches!(event, Event::StatusesSettled(s) if s.read);
+        let doubt_age = age_of(&envelopes, read).map(|age| age.as_secs());
+        let knowledge = Knowledge { first_status_age, doubt_age, ..Knowledge::default() };
+        Ok(View { statuses, runs, knowledge, capabilities: Capabilities::of(&lost) })
+    }
+
+    /// Writes the lines, and lets the view be as it is after that.
     async fn write(
         &self,
         commit: &Commit<'_>,
-        statuses: &Statuses,
+        view: &mut View,
         seen: Option<Event>,
         writes: Vec<StatusWrite>,
     ) -> Result<(), FeedbackError> {
         let intended_at = since_boot();
         let intended = StatusesIntended { writes: writes.clone(), epoch: commit.claimed.epoch };
-        let (told, capabilities) = tokio::join!(
-            self.tell_all(
-                commit.claimed,
-                &commit.stream,
-                seen.into_iter().chain([intended.into()])
-            ),
-            self.capabilities(commit.project),
-        );
-        told?;
-        let mut capabilities = capabilities?;
+        let intended = Event::from(intended);
+        let told = seen.into_iter().chain([intended.clone()]);
+        self.tell_all(commit.claimed, &commit.stream, told).await?;
+        view.statuses.apply(&intended);
+        let View { statuses, capabilities, .. } = view;
         let mut outcomes: Vec<StatusOutcome> = Vec::with_capacity(writes.len());
         let mut put_off = None;
         for write in &writes {
@@ -131,8 +151,12 @@ impl Feedback {
             }
         }
         let tell = listeners(statuses, &writes, &outcomes);
-        self.tell(commit.claimed, &commit.stream, StatusesSettled { outcomes, tell, read: false })
-            .await?;
+        let is_shown = outcomes.iter().any(|o| matches!(o, StatusOutcome::Confirmed { .. }));
+        let settled = Event::from(StatusesSettled { outcomes, tell, read: false });
+        self.tell(commit.claimed, &commit.stream, settled.clone()).await?;
+        view.statuses.apply(&settled);
+        let first_status = &mut view.knowledge.first_status_age;
+        *first_status = first_status.or(is_shown.then_some(0));
         put_off.map_or(Ok(()), Err)
     }
 
