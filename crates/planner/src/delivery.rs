@@ -74,10 +74,14 @@ impl Planner {
         Ok(None)
     }
 
-    pub(crate) async fn plan_delivery(&self, claimed: &Claimed) -> Result<(), PlanError> {
+    /// Plans the delivery. Returns how its lease is to end, unless that has happened.
+    pub(crate) async fn plan_delivery(
+        &self,
+        claimed: &Claimed,
+    ) -> Result<Option<Release>, PlanError> {
         let name = stream::planned(&claimed.key.key);
         let envelopes = self.store.load(name).await?;
-        let Some((received, meta)) = undecided(&envelopes) else { return Ok(()) };
+        let Some((received, meta)) = undecided(&envelopes) else { return Ok(Some(Release::Done)) };
         let tries = claimed.attempts;
         let delivery = Some(name.to_owned());
         let source = Source { meta: meta.clone(), delivery, command: None, tries };
@@ -92,20 +96,22 @@ impl Planner {
             }
             Err(error) => return Err(error),
         };
-        self.record(name, meta, DeliveryDecided { verdict, plans }).await
+        self.record(name, meta, claimed, DeliveryDecided { verdict, plans }).await?;
+        Ok(None)
     }
 
+    /// Nobody else decides it while the lease stands, and the lease ends with that.
     async fn record(
         &self,
         name: &str,
         meta: Meta,
+        claimed: &Claimed,
         decided: DeliveryDecided,
     ) -> Result<(), PlanError> {
         transact!(self.store, meta, unit => {
-            let delivery: Delivery = unit.fold(name).await?;
-            if !delivery.decided {
-                unit.append(name, decided.clone());
-            }
+            unit.fence(claimed.fence());
+            unit.finish(claimed.key.clone());
+            unit.append(name, decided.clone());
             Ok(())
         })
     }

@@ -126,7 +126,7 @@ impl Planner {
         } else if claimed.class == URGENT {
             return self.announce_delivery(claimed, glance).await;
         } else {
-            self.plan_delivery(claimed).await?;
+            return self.plan_delivery(claimed).await;
         }
         Ok(Some(Release::Done))
     }

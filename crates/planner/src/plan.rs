@@ -3,10 +3,12 @@
 use aldis_bus::Topic;
 use aldis_domain::change::ConfigFound;
 use aldis_domain::config::StatusConfig;
+use aldis_domain::event::Event;
 use aldis_domain::event::change::CommandHandled;
 use aldis_domain::event::delivery::DeliveryPlan;
 use aldis_domain::id::{ChangeKey, Sha};
 use aldis_domain::planning::{self, Asked, Facts, Ledger, Undecided, Wish, told};
+use aldis_domain::stream;
 use aldis_gitlab::MergeRequest;
 use aldis_store::{Meta, sha256, transact};
 
@@ -78,12 +80,25 @@ impl Planner {
         meta: &Meta,
         decide: impl Fn(&mut Ledger) -> Result<T, Undecided>,
     ) -> Result<T, PlanError> {
+        self.decide_with(meta, &[], decide).await
+    }
+
+    /// The same, with the streams that it will probably ask for.
+    async fn decide_with<T>(
+        &self,
+        meta: &Meta,
+        likely: &[String],
+        decide: impl Fn(&mut Ledger) -> Result<T, Undecided>,
+    ) -> Result<T, PlanError> {
+        let mut ends_runs = false;
         let decided = transact!(self.store, meta.clone(), unit => {
+            unit.read_ahead(likely).await?;
             let mut ledger = Ledger::default();
             loop {
                 match decide(&mut ledger) {
                     Ok(value) => {
                         for (stream, event) in ledger.into_events() {
+                            ends_runs |= matches!(event, Event::CancelRequested(_));
                             unit.append(&stream, event);
                         }
                         return Ok(value);
@@ -98,8 +113,9 @@ impl Planner {
                 }
             }
         });
-        // Runs may have been asked to end.
-        self.bus.hint(Topic::Cancel);
+        if ends_runs {
+            self.bus.hint(Topic::Cancel);
+        }
         decided
     }
 
@@ -120,7 +136,9 @@ impl Planner {
         let delivery = source.delivery.as_deref();
         let command = source.command.as_ref();
         let wish = Wish { key, facts, asked, command, delivery, status: &status, sha256 };
-        self.decide_by(&source.meta, |ledger| planning::plan(ledger, &wish)).await
+        let statuses = stream::statuses(facts.posting_project, &facts.head);
+        let likely = [stream::change(key), statuses];
+        self.decide_with(&source.meta, &likely, |ledger| planning::plan(ledger, &wish)).await
     }
 
     /// Where there is no valid config, the names of the last one.

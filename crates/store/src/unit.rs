@@ -139,16 +139,31 @@ impl Unit {
         loaded.iter().chain(new.iter().map(|new| &new.event))
     }
 
+    /// Reads several streams at once that will probably be asked for. Those that are not do not count
+    /// as looked at.
+    pub async fn read_ahead(&mut self, streams: &[String]) -> Result<(), StoreError> {
+        let mut loaded = self.store.load_many(streams).await?;
+        for stream in streams {
+            self.take_in(stream, &loaded.remove(stream).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
     async fn load(&mut self, stream: &str) -> Result<(), StoreError> {
         if self.streams.get(stream).is_none_or(|known| known.loaded.is_none()) {
             let envelopes = self.store.load(stream).await?;
-            let known = self.streams.entry(stream.to_owned()).or_default();
-            known.expected.get_or_insert(match envelopes.last() {
-                Some(last) => Expected::Version(last.version),
-                None => Expected::NoStream,
-            });
-            known.loaded = Some(events(&envelopes)?);
+            self.take_in(stream, &envelopes)?;
         }
+        Ok(())
+    }
+
+    fn take_in(&mut self, stream: &str, envelopes: &[Envelope]) -> Result<(), StoreError> {
+        let known = self.streams.entry(stream.to_owned()).or_default();
+        known.expected.get_or_insert(match envelopes.last() {
+            Some(last) => Expected::Version(last.version),
+            None => Expected::NoStream,
+        });
+        known.loaded = Some(events(envelopes)?);
         Ok(())
     }
 
