@@ -268,8 +268,8 @@ fn spawn_projector(store: &Store, bus: &Bus, crowd: Crowd, leave: &Leave, tasks:
     tasks.spawn(consume("projector", listener, leave.clone(), async move |_| {
         crowd.pass().await;
         let begun = Instant::now();
-        let moved = projector.run_once().await?;
-        Ok::<_, aldis_web::ProjectionError>(if moved {
+        let is_behind = projector.run_once().await?;
+        Ok::<_, aldis_web::ProjectionError>(if is_behind {
             // In a burst pages may be a little late, answers to deliveries may not: the writer and
             // the processor are theirs for half of the time.
             tokio::time::sleep(begun.elapsed()).await;

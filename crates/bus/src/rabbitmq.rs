@@ -38,8 +38,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const WAITING: usize = 1024;
 /// Messages that the broker hands out before one is acknowledged.
 const AHEAD: u16 = 16;
-/// Each append hints of the log, and projections gather for longer than this.
-const LOG_EVERY: Duration = Duration::from_millis(50);
+/// Each append hints of the log, and pages may be so late.
+const LOG_EVERY: Duration = Duration::from_millis(250);
 /// Survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 

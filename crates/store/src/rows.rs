@@ -136,11 +136,16 @@ macro_rules! reads {
                 row.as_ref().map(wrong_versions_of).transpose()
             }
 
-            pub(crate) async fn checkpoint(&self, projection: &str) -> Result<Option<Checkpoint>> {
-                let row = query(sql::CHECKPOINT).bind(projection).fetch_optional(&self.$pool);
-                let Some(row) = row.await? else { return Ok(None) };
-                let (version, position) = (small(&row, 0)?, row.try_get(1)?);
-                Ok(Some(Checkpoint { version, position, hash: digest(&row, 2)? }))
+            pub(crate) async fn checkpoints(
+                &self,
+            ) -> Result<std::collections::HashMap<String, Checkpoint>> {
+                let rows = query(sql::CHECKPOINTS).fetch_all(&self.$pool).await?;
+                let checkpoint = |row| {
+                    let (version, position) = (small(row, 1)?, row.try_get(2)?);
+                    let checkpoint = Checkpoint { version, position, hash: digest(row, 3)? };
+                    Ok((row.try_get(0)?, checkpoint))
+                };
+                rows.iter().map(checkpoint).collect()
             }
 
             pub(crate) async fn document(

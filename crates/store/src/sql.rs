@@ -50,8 +50,7 @@ pub(crate) const BACKLOG: &str = "SELECT \
      MIN(CASE WHEN COALESCE(lease_until, 0) <= $1 THEN due_at END) \
      FROM work WHERE kind = $2";
 
-pub(crate) const CHECKPOINT: &str =
-    "SELECT version, position, hash FROM checkpoints WHERE name = $1";
+pub(crate) const CHECKPOINTS: &str = "SELECT name, version, position, hash FROM checkpoints";
 pub(crate) const CHECKPOINT_BEGIN: &str = "INSERT INTO checkpoints (name, version, position, hash) \
      VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING";
 pub(crate) const CHECKPOINT_MOVE: &str = "UPDATE checkpoints SET version = $2, position = $3, \

@@ -221,9 +221,14 @@ impl Store {
 
 /// Read models. A projection's name is also the name of its documents.
 impl Store {
+    /// How far each projection has come that has begun.
+    pub async fn checkpoints(&self) -> Result<HashMap<String, Checkpoint>> {
+        ask!(self, e => e.checkpoints())
+    }
+
     /// How far a projection has come. `None`: it begins.
     pub async fn checkpoint(&self, projection: &str) -> Result<Option<Checkpoint>> {
-        ask!(self, e => e.checkpoint(projection))
+        Ok(self.checkpoints().await?.remove(projection))
     }
 
     /// Writes documents and entries, and moves the checkpoint from `expected` to `next`. False: somebody else

@@ -11,7 +11,10 @@ mod look;
 pub(crate) mod projects;
 pub(crate) mod runs;
 
-use aldis_store::{Checkpoint, Position, Store, StoreError};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aldis_store::{Checkpoint, Envelope, Position, Store, StoreError};
 
 use changes::Changes;
 use deliveries::Deliveries;
@@ -68,30 +71,74 @@ impl Projector {
         Self { store }
     }
 
-    /// One step of every projection. True: something was done, so call again at once. False: wait
-    /// for [`Store::subscribe`] or a timer.
+    /// One step of every projection. True: there is more to do, so call again at once. False: all that was
+    /// in the log is folded, so wait for [`Store::subscribe`] or a timer.
     ///
     /// An error of one projection does not keep the others from their step; the first is returned.
     pub async fn run_once(&self) -> Result<bool, ProjectionError> {
-        let mut moved = false;
+        let mut again = false;
         let mut failed = None;
+        let mut sight = Sight::of(&self.store).await?;
         for name in PROJECTIONS {
-            match step(&self.store, name).await {
-                Ok(step) => moved |= step != Step::Idle,
+            match step_by(&self.store, name, &mut sight).await {
+                Ok(step) => again |= step == Step::Again,
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(moved), Err)
+        failed.map_or(Ok(again || sight.is_full), Err)
+    }
+}
+
+/// What projections look at: how far they have come, and what comes next. Most are at the same place
+/// and can share it.
+struct Sight {
+    checkpoints: HashMap<String, Checkpoint>,
+    /// What comes after a position, at most so much of it.
+    events: Option<(Position, usize, Arc<[Envelope]>)>,
+    /// There may be more of it.
+    is_full: bool,
+}
+
+impl Sight {
+    async fn of(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self { checkpoints: store.checkpoints().await?, events: None, is_full: false })
+    }
+
+    async fn read(
+        &mut self,
+        store: &Store,
+        after: Position,
+        limit: usize,
+    ) -> Result<Arc<[Envelope]>, StoreError> {
+        match &self.events {
+            Some((from, most, events)) if (*from, *most) == (after, limit) => {
+                Ok(Arc::clone(events))
+            }
+            _ => {
+                let events: Arc<[Envelope]> = store.read(after, limit).await?.into();
+                self.is_full |= events.len() == limit;
+                self.events = Some((after, limit, Arc::clone(&events)));
+                Ok(events)
+            }
+        }
     }
 }
 
 /// Folds the next events, at most 250, into the documents of `projection`.
 pub async fn step(store: &Store, projection: &str) -> Result<Step, ProjectionError> {
+    step_by(store, projection, &mut Sight::of(store).await?).await
+}
+
+async fn step_by(
+    store: &Store,
+    projection: &str,
+    sight: &mut Sight,
+) -> Result<Step, ProjectionError> {
     match projection {
-        Projects::NAME => advance(store, &mut Batch::<Projects>::default(), STEP).await,
-        Deliveries::NAME => advance(store, &mut Batch::<Deliveries>::default(), STEP).await,
-        Runs::NAME => advance(store, &mut Batch::<Runs>::default(), STEP).await,
-        Changes::NAME => advance(store, &mut Batch::<Changes>::default(), STEP).await,
+        Projects::NAME => advance(store, &mut Batch::<Projects>::default(), STEP, sight).await,
+        Deliveries::NAME => advance(store, &mut Batch::<Deliveries>::default(), STEP, sight).await,
+        Runs::NAME => advance(store, &mut Batch::<Runs>::default(), STEP, sight).await,
+        Changes::NAME => advance(store, &mut Batch::<Changes>::default(), STEP, sight).await,
         other => Err(ProjectionError::Unknown(other.to_owned())),
     }
 }
@@ -120,7 +167,7 @@ async fn refold<P: Projection>(
     let mut batch = Batch::<P>::default();
     let mut reached = 0;
     loop {
-        match advance(store, &mut batch, STRIDE).await? {
+        match advance(store, &mut batch, STRIDE, &mut Sight::of(store).await?).await? {
             Step::Moved(position) => {
                 reached = position;
                 progress(position);
@@ -136,23 +183,24 @@ async fn advance<P: Projection>(
     store: &Store,
     batch: &mut Batch<P>,
     limit: usize,
+    sight: &mut Sight,
 ) -> Result<Step, ProjectionError> {
-    let checkpoint = store.checkpoint(P::NAME).await?;
-    let events = match checkpoint {
-        None => store.read(0, limit).await?,
+    let checkpoint = sight.checkpoints.get(P::NAME).copied();
+    let (events, known) = match checkpoint {
+        None => (sight.read(store, 0, limit).await?, 0),
         // A newer Aldis beside this one keeps these documents; dropping them would go on for ever.
         Some(at) if at.version > P::VERSION => return Ok(Step::Idle),
         Some(at) if at.version < P::VERSION => return restart::<P>(store, "its code").await,
         Some(at) => {
             // The event at the checkpoint comes along to show that this is still the same log.
-            let mut events = store.read(at.position - 1, limit + 1).await?;
+            let events = sight.read(store, at.position - 1, limit + 1).await?;
             if !events.first().is_some_and(|e| e.position == at.position && e.hash == at.hash) {
                 return restart::<P>(store, "the log").await;
             }
-            events.remove(0);
-            events
+            (events, 1)
         }
     };
+    let events = &events[known..];
     let Some(last) = events.last() else { return Ok(Step::Idle) };
     let next = Checkpoint { version: P::VERSION, position: last.position, hash: last.hash };
     let concerns = concerns::<P>(events);

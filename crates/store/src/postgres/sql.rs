@@ -240,14 +240,16 @@ pub(super) const ADD_LOG: &str = "INSERT INTO log_chunks (run, epoch, seq, step,
      SELECT $1, $2, seq, step, bytes, $3 \
      FROM unnest($4::bigint[], $5::bigint[], $6::bytea[]) AS chunk(seq, step, bytes) \
      ON CONFLICT (run, epoch, seq) DO NOTHING";
-pub(super) const DOCUMENT_ROWS: &str = "INSERT INTO documents (name, key, body, position) \
+
+// What a projection's step writes is one statement as well, whose first part moves the checkpoint.
+pub(super) const DOCUMENT_ROWS: &str = ", documents AS (INSERT INTO documents (name, key, body, position) \
      SELECT $1, key, body, position FROM unnest($2::text[], $3::text[], $4::bigint[]) \
-     AS document(key, body, position) \
-     ON CONFLICT (name, key) DO UPDATE SET body = excluded.body, position = excluded.position";
-pub(super) const ENTRY_ROWS: &str = "INSERT INTO entries (name, scope, sort_key, key, body) \
+     AS document(key, body, position) WHERE EXISTS (SELECT FROM moved) \
+     ON CONFLICT (name, key) DO UPDATE SET body = excluded.body, position = excluded.position)";
+pub(super) const ENTRY_ROWS: &str = ", entries AS (INSERT INTO entries (name, scope, sort_key, key, body) \
      SELECT $1, scope, sort_key, key, body FROM unnest($2::text[], $3::bigint[], $4::text[], \
-     $5::text[]) AS entry(scope, sort_key, key, body) \
-     ON CONFLICT (name, scope, sort_key, key) DO UPDATE SET body = excluded.body";
+     $5::text[]) AS entry(scope, sort_key, key, body) WHERE EXISTS (SELECT FROM moved) \
+     ON CONFLICT (name, scope, sort_key, key) DO UPDATE SET body = excluded.body)";
 
 // Positions and identities grow with time, so the oldest rows are found without an index on it.
 pub(super) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE received_at < $1 AND position IN \

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::query;
 
+use super::statement::Statement;
 use super::{Postgres, Result, sql as own};
 use crate::document::{Checkpoint, Document, Entry, Writes};
 use crate::sql;
@@ -16,50 +17,22 @@ impl Postgres {
         next: Checkpoint,
         writes: Writes,
     ) -> Result<bool> {
-        let mut tx = self.lazy()?.begin().await?;
+        let mut statement = Statement::default();
         let text = if expected.is_some() { sql::CHECKPOINT_MOVE } else { sql::CHECKPOINT_BEGIN };
-        let mut moved = query(text)
+        statement
+            .part("WITH moved AS (")
+            .part(text)
             .bind(projection)
             .bind(i64::from(next.version))
             .bind(next.position)
             .bind(next.hash.as_slice());
         if let Some(old) = &expected {
-            moved = moved.bind(i64::from(old.version)).bind(old.position).bind(old.hash.as_slice());
+            statement.bind(i64::from(old.version)).bind(old.position).bind(old.hash.as_slice());
         }
-        if moved.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        // One statement must not change a row twice; the last one counts.
-        let documents: BTreeMap<&str, &Document> =
-            writes.documents.iter().map(|document| (document.key.as_str(), document)).collect();
-        if !documents.is_empty() {
-            let all = || documents.values();
-            query(own::DOCUMENT_ROWS)
-                .bind(projection)
-                .bind(all().map(|document| document.key.as_str()).collect::<Vec<_>>())
-                .bind(all().map(|document| document.body.as_str()).collect::<Vec<_>>())
-                .bind(all().map(|document| document.position).collect::<Vec<_>>())
-                .execute(&mut *tx)
-                .await?;
-        }
-        let entries: BTreeMap<_, &Entry> = writes
-            .entries
-            .iter()
-            .map(|entry| ((entry.scope.as_str(), entry.sort_key, entry.key.as_str()), entry))
-            .collect();
-        if !entries.is_empty() {
-            let all = || entries.values();
-            query(own::ENTRY_ROWS)
-                .bind(projection)
-                .bind(all().map(|entry| entry.scope.as_str()).collect::<Vec<_>>())
-                .bind(all().map(|entry| entry.sort_key).collect::<Vec<_>>())
-                .bind(all().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
-                .bind(all().map(|entry| entry.body.as_str()).collect::<Vec<_>>())
-                .execute(&mut *tx)
-                .await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+        statement.part(" RETURNING name)");
+        rows(&mut statement, projection, &writes);
+        statement.part(" SELECT FROM moved");
+        Ok(statement.query()?.fetch_optional(self.lazy()?).await?.is_some())
     }
 
     /// The checkpoint goes first: whoever steps waits for it before touching a document.
@@ -71,5 +44,36 @@ impl Postgres {
         }
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// Adds what is written if the checkpoint is moved.
+fn rows(statement: &mut Statement, projection: &str, writes: &Writes) {
+    // One statement must not change a row twice; the last one counts.
+    let documents: BTreeMap<&str, &Document> =
+        writes.documents.iter().map(|document| (document.key.as_str(), document)).collect();
+    if !documents.is_empty() {
+        let all = || documents.values();
+        statement
+            .part(own::DOCUMENT_ROWS)
+            .bind(projection)
+            .bind(all().map(|document| document.key.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|document| document.body.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|document| document.position).collect::<Vec<_>>());
+    }
+    let entries: BTreeMap<_, &Entry> = writes
+        .entries
+        .iter()
+        .map(|entry| ((entry.scope.as_str(), entry.sort_key, entry.key.as_str()), entry))
+        .collect();
+    if !entries.is_empty() {
+        let all = || entries.values();
+        statement
+            .part(own::ENTRY_ROWS)
+            .bind(projection)
+            .bind(all().map(|entry| entry.scope.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|entry| entry.sort_key).collect::<Vec<_>>())
+            .bind(all().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|entry| entry.body.as_str()).collect::<Vec<_>>());
     }
 }

@@ -82,12 +82,14 @@ pub(super) struct Concern {
 }
 
 /// Decodes what the projection reads and passes over the rest.
-pub(super) fn concerns<P: Projection>(envelopes: Vec<Envelope>) -> Vec<Concern> {
+pub(super) fn concerns<'a, P: Projection>(
+    envelopes: impl IntoIterator<Item = &'a Envelope>,
+) -> Vec<Concern> {
     let wanted = envelopes.into_iter().filter(|e| P::KINDS.contains(&e.kind.as_str()));
     wanted.filter_map(concern::<P>).collect()
 }
 
-fn concern<P: Projection>(envelope: Envelope) -> Option<Concern> {
+fn concern<P: Projection>(envelope: &Envelope) -> Option<Concern> {
     let event = match envelope.event() {
         Ok(event) => event,
         // The fold must go on: one body that cannot be read must not hide all later events.
@@ -99,7 +101,7 @@ fn concern<P: Projection>(envelope: Envelope) -> Option<Concern> {
     };
     let seen = Seen {
         event,
-        stream: envelope.stream,
+        stream: envelope.stream.clone(),
         position: envelope.position,
         at: envelope.recorded_at,
         first: envelope.version == 1,
@@ -189,7 +191,7 @@ impl<P: Projection> Batch<P> {
 
     fn refold(&mut self, key: String, stream: Option<&Vec<Envelope>>, reached: Position) {
         let known = stream.into_iter().flatten().filter(|event| event.position <= reached);
-        let known = concerns::<P>(known.cloned().collect());
+        let known = concerns::<P>(known);
         let body = known
             .into_iter()
             .filter(|concern| concern.key == key)

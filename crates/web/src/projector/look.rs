@@ -24,7 +24,7 @@ pub(crate) async fn of_stream<P: Projection>(
     store: &Store,
     stream: &str,
 ) -> Result<Option<P::Body>, StoreError> {
-    Ok(fold::<P>(store.load(stream).await?))
+    Ok(fold::<P>(&store.load(stream).await?))
 }
 
 /// The document of one event.
@@ -33,10 +33,10 @@ pub(crate) async fn of_event<P: Projection>(
     position: Position,
 ) -> Result<Option<P::Body>, StoreError> {
     let events = store.read(position.saturating_sub(1), 1).await?;
-    Ok(fold::<P>(events.into_iter().filter(|event| event.position == position).collect()))
+    Ok(fold::<P>(events.iter().filter(|event| event.position == position)))
 }
 
-fn fold<P: Projection>(events: Vec<Envelope>) -> Option<P::Body> {
+fn fold<'a, P: Projection>(events: impl IntoIterator<Item = &'a Envelope>) -> Option<P::Body> {
     let fold = |body, concern: Concern| P::apply(body, &concern.key, &concern.seen);
     concerns::<P>(events).into_iter().fold(None, fold)
 }
