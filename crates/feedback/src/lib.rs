@@ -20,7 +20,7 @@ use aldis_domain::statuses::Runs;
 use aldis_domain::stream;
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_gitlab::GitLab;
-use aldis_store::{Claimed, Due, Envelope, Meta, Release, Store, StoreError, transact};
+use aldis_store::{Claimed, Claims, Due, Envelope, Meta, Release, Store, StoreError, transact};
 use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -65,10 +65,9 @@ impl Feedback {
     /// Brings the most urgent resource that is `due` up to date, if there is one.
     pub async fn step(&self, due: Due, baton: &Baton) -> Result<Step, StoreError> {
         let most = if due.upto == URGENT { URGENT_AT_ONCE } else { 1 };
-        let claimed = self.store.claim(due, &self.owner, LEASE, most).await?;
-        let Some(first) = claimed.first() else {
-            return Ok(Step::Idle { next_due: self.store.next_due(due).await? });
-        };
+        let Claims { items: claimed, next_due } =
+            self.store.claims(due, &self.owner, LEASE, most).await?;
+        let Some(first) = claimed.first() else { return Ok(Step::Idle { next_due }) };
         if first.more {
             baton.pass();
         }

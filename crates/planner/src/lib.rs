@@ -19,7 +19,7 @@ use aldis_bus::{Baton, Bus, Step};
 use aldis_domain::planning;
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_gitlab::GitLab;
-use aldis_store::{Claimed, Due, Meta, Release, Store, StoreError};
+use aldis_store::{Claimed, Claims, Due, Meta, Release, Store, StoreError};
 use futures_util::future::join_all;
 
 pub use error::PlanError;
@@ -73,10 +73,9 @@ impl Planner {
     pub async fn step(&self, upto: u8, baton: &Baton) -> Result<Step, StoreError> {
         let due = Due { kind: WorkKind::Plan, upto };
         let most = if upto == URGENT { ANNOUNCED_AT_ONCE } else { 1 };
-        let claimed = self.store.claim(due, &self.owner, LEASE, most).await?;
-        let Some(first) = claimed.first() else {
-            return Ok(Step::Idle { next_due: self.store.next_due(due).await? });
-        };
+        let Claims { items: claimed, next_due } =
+            self.store.claims(due, &self.owner, LEASE, most).await?;
+        let Some(first) = claimed.first() else { return Ok(Step::Idle { next_due }) };
         if first.more {
             baton.pass();
         }

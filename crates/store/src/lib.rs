@@ -44,4 +44,6 @@ pub use runner::Runner;
 pub use settings::Settings;
 pub use store::Store;
 pub use unit::Unit;
-pub use work::{Backlog, Bells, Claimed, Due, Fence, Release, WorkKey, WorkKind, WorkTouch};
+pub use work::{
+    Backlog, Bells, Claimed, Claims, Due, Fence, Release, WorkKey, WorkKind, WorkTouch,
+};

@@ -72,6 +72,14 @@ pub struct Claimed {
     pub took_over: Option<u64>,
 }
 
+/// What a look for work came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    pub items: Vec<Claimed>,
+    /// If there are none, when the next becomes due; zero if one is, which somebody else is taking.
+    pub next_due: Option<Duration>,
+}
+
 /// How a lease ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {

@@ -33,6 +33,15 @@ struct Search {
     all: Option<Instant>,
 }
 
+/// How classes are searched.
+#[derive(Debug, Clone)]
+pub(super) struct Searched {
+    /// Where to begin with each.
+    pub(super) since: Vec<i64>,
+    /// Whether to look at what is before that, if nothing is found. If not, there was nothing just now.
+    pub(super) again: bool,
+}
+
 /// A row that a claim found.
 pub(super) struct Found {
     pub(super) class: usize,
@@ -61,25 +70,26 @@ impl Searches {
         known.get(&due.kind).copied().unwrap_or_default()[..asked].to_vec()
     }
 
-    /// Where to begin with each of the classes that are asked for.
-    pub(super) fn begin(&self, due: Due) -> Vec<i64> {
-        let since = |class: Search| if class.is_fresh(ALL_EVERY) { class.since } else { ALL };
-        self.of(due).into_iter().map(since).collect()
-    }
-
-    /// Where to begin when nothing was found; `None`: there has been nothing earlier just now.
-    pub(super) fn again(&self, due: Due) -> Option<Vec<i64>> {
+    /// How the classes are to be searched that are asked for.
+    pub(super) fn begin(&self, due: Due) -> Searched {
         let classes = self.of(due);
+        let since = |class: &Search| if class.is_fresh(ALL_EVERY) { class.since } else { ALL };
+        let since: Vec<i64> = classes.iter().map(since).collect();
         let is_known = classes.iter().all(|class| class.is_fresh(ALL_AGAIN));
-        (!is_known).then(|| vec![ALL; classes.len()])
+        let again = !is_known && since.iter().any(|since| *since != ALL);
+        Searched { since, again }
     }
 
-    /// Takes note of what a search from `since` found, in its order.
-    pub(super) fn end(&self, due: Due, since: &[i64], found: &[Found]) {
+    /// Takes note of what a search found, in its order. `is_all`: it was all searched again.
+    pub(super) fn end(&self, due: Due, searched: Searched, is_all: bool, found: &[Found]) {
+        let Searched { mut since, .. } = searched;
+        if is_all {
+            since.fill(ALL);
+        }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let classes = known.entry(due.kind).or_default();
         let last = found.last().map_or(usize::MAX, |row| row.class);
-        for (number, (class, since)) in classes.iter_mut().zip(since).enumerate() {
+        for (number, (class, since)) in classes.iter_mut().zip(&since).enumerate() {
             if number > last {
                 return;
             }
@@ -106,14 +116,15 @@ mod tests {
         let (searches, due) = (Searches::default(), Due::from(WorkKind::Plan));
         let found = |class, due_at| [Found { class, due_at, now: 20_000 }];
         let first = searches.begin(due);
-        searches.end(due, &first, &found(0, 10_000));
-        let (slow, late) = (searches.begin(due), vec![ALL; CLASSES]);
-        assert_eq!(slow, [10_000 - LATE, ALL, ALL]);
-        searches.end(due, &late, &found(0, 1_000));
-        searches.end(due, &slow, &found(0, 11_000));
-        assert_eq!(searches.begin(due)[0], 1_000 - LATE);
+        searches.end(due, first, false, &found(0, 10_000));
+        let (slow, late) = (searches.begin(due), searches.begin(due));
+        assert_eq!(slow.since, [10_000 - LATE, ALL, ALL]);
+        searches.end(due, late, true, &found(0, 1_000));
+        searches.end(due, slow, false, &found(0, 11_000));
+        assert_eq!(searches.begin(due).since[0], 1_000 - LATE);
         let next = searches.begin(due);
-        searches.end(due, &next, &found(1, 12_000));
-        assert_eq!(searches.begin(due)[..2], [20_000 - LATE, 12_000 - LATE], "none was in class 0");
+        searches.end(due, next, false, &found(1, 12_000));
+        let since = searches.begin(due).since;
+        assert_eq!(since[..2], [20_000 - LATE, 12_000 - LATE], "none was in class 0");
     }
 }

@@ -170,32 +170,51 @@ macro_rules! lease {
               work.attempts, taken.more, \
               CASE WHEN taken.lease_until IS NOT NULL THEN taken.lease_epoch END, taken.due_at, clock.now, \
               head.position, head.hash, head.recorded_at, \
-              (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+              (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, taken.again"
+        )
+    };
+}
+
+macro_rules! search {
+    ($since:literal, $condition:literal) => {
+        concat!(
+            "(SELECT found.* FROM clock, unnest($2::bigint[]) WITH ORDINALITY AS searched(since, number) \
+             CROSS JOIN LATERAL (SELECT kind, key, class, due_at, made, lease_until, lease_epoch FROM work \
+               WHERE kind = $1 AND class = number - 1 AND ",
+            $since,
+            "due_at <= now AND (lease_until IS NULL OR lease_until <= now) \
+               ORDER BY due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED) AS found",
+            $condition,
+            " LIMIT $3 + 1)"
         )
     };
 }
 
 /// Leases the due rows of a kind, and tells whether there was one more. Each class is searched from a
-/// time of its own, one after the other until there is enough.
+/// time of its own, one after the other until there is enough; if nothing is found and `$7` says so, once
+/// more from its beginning. If there is nothing at all, the only row tells in how many milliseconds
+/// something will be due.
 pub(super) const CLAIM: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$5"),
-    " AS now), \
-     due AS (SELECT found.* FROM clock, unnest($2::bigint[]) WITH ORDINALITY AS searched(since, number) \
-       CROSS JOIN LATERAL (SELECT kind, key, class, due_at, made, lease_until, lease_epoch FROM work \
-         WHERE kind = $1 AND class = number - 1 AND due_at >= since AND due_at <= now \
-         AND (lease_until IS NULL OR lease_until <= now) \
-         ORDER BY due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED) AS found LIMIT $3 + 1), \
+    " AS now), since AS ",
+    search!("due_at >= since AND ", ""),
+    ", earlier AS ",
+    search!("", " WHERE $7 AND NOT EXISTS (SELECT FROM since)"),
+    ", due AS (SELECT *, false AS again FROM since UNION ALL SELECT *, true FROM earlier), \
      taken AS (SELECT *, row_number() OVER (ORDER BY class, due_at, made) AS place, \
-       count(*) OVER () > $3 AS more FROM due) ",
-    lease!("taken.place <= $3")
+       count(*) OVER () > $3 AS more FROM due), leased AS (",
+    lease!("taken.place <= $3"),
+    ") SELECT * FROM leased UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+       (SELECT MIN(GREATEST(lease_until, due_at)) FROM work WHERE kind = $1 AND class < cardinality($2)) - now, \
+       now, NULL, NULL, NULL, NULL, $7 FROM clock WHERE NOT EXISTS (SELECT FROM leased)"
 );
 /// Leases one row, if it is due.
 pub(super) const CLAIM_KEY: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$5"),
     " AS now), \
-     taken AS (SELECT kind, key, 1::bigint AS place, false AS more, due_at, lease_until, lease_epoch \
+     taken AS (SELECT kind, key, 1::bigint AS place, false AS more, false AS again, due_at, lease_until, lease_epoch \
        FROM work, clock WHERE kind = $1 AND key = $2 AND due_at <= now \
        AND (lease_until IS NULL OR lease_until <= now) LIMIT $3 FOR UPDATE OF work SKIP LOCKED) ",
     lease!("true")

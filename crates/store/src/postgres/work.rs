@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
-use sqlx::{Row, query};
+use sqlx::{Row, ValueRef, query};
 
 use super::beside::{backlog_of, small, unsigned};
 use super::search::Found;
@@ -11,46 +11,35 @@ use super::write::end_of;
 use super::{Postgres, Result, sql as own};
 use crate::number::{millis, signed};
 use crate::sql;
-use crate::work::{Backlog, Claimed, Due, Fence, Release, WorkKey, WorkKind};
+use crate::work::{Backlog, Claimed, Claims, Due, Fence, Release, WorkKey, WorkKind};
 
 impl Postgres {
-    pub(crate) async fn claim(
+    pub(crate) async fn claims(
         &self,
         due: Due,
         owner: &str,
         lease: Duration,
         max: usize,
-    ) -> Result<Vec<Claimed>> {
-        let since = self.searches.begin(due);
-        let mut claimed = self.claim_since(due, &since, owner, lease, max).await?;
-        if claimed.is_empty()
-            && let Some(all) = self.searches.again(due)
-        {
-            claimed = self.claim_since(due, &all, owner, lease, max).await?;
-        }
-        Ok(claimed)
-    }
-
-    async fn claim_since(
-        &self,
-        due: Due,
-        since: &[i64],
-        owner: &str,
-        lease: Duration,
-        max: usize,
-    ) -> Result<Vec<Claimed>> {
-        let rows = query(own::CLAIM)
+    ) -> Result<Claims> {
+        let search = self.searches.begin(due);
+        let mut rows = query(own::CLAIM)
             .bind(due.kind.as_str())
-            .bind(since)
+            .bind(&search.since)
             .bind(signed(max as u64))
             .bind(owner)
             .bind(self.clock.told_millis())
             .bind(millis(lease))
+            .bind(search.again)
             .fetch_all(self.leases()?)
             .await?;
-        let (claimed, found): (Vec<_>, Vec<_>) = self.claimed(due.kind, &rows)?.into_iter().unzip();
-        self.searches.end(due, since, &found);
-        Ok(claimed)
+        let is_all = rows.first().is_some_and(|row| row.try_get(14).unwrap_or(false));
+        let mut next_due = None;
+        if let Some(nothing) = rows.pop_if(|row| row.try_get_raw(0).is_ok_and(|it| it.is_null())) {
+            next_due = left(nothing.try_get(8)?);
+        }
+        let (items, found): (Vec<_>, Vec<_>) = self.claimed(due.kind, &rows)?.into_iter().unzip();
+        self.searches.end(due, search, is_all, &found);
+        Ok(Claims { items, next_due })
     }
 
     pub(crate) async fn claim_key(
@@ -127,8 +116,7 @@ impl Postgres {
             .bind(self.clock.told_millis())
             .fetch_one(&self.leases)
             .await?;
-        let left: Option<i64> = row.try_get(0)?;
-        Ok(left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
+        Ok(left(row.try_get(0)?))
     }
 
     pub(crate) async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
@@ -147,6 +135,11 @@ impl Postgres {
         placed.sort_by_key(|(place, ..)| *place);
         Ok(placed.into_iter().map(|(_, claimed, found)| (claimed, found)).collect())
     }
+}
+
+/// Milliseconds until something is due; zero if it is already.
+fn left(millis: Option<i64>) -> Option<Duration> {
+    millis.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0)))
 }
 
 fn placed(kind: WorkKind, row: &PgRow) -> Result<(i64, Claimed, Found)> {

@@ -12,7 +12,7 @@ use super::{Result, Sqlite};
 use crate::number::{millis, signed};
 use crate::sql;
 use crate::value::Value;
-use crate::work::{Backlog, Claimed, Due, Fence, Release, WorkKey, WorkKind};
+use crate::work::{Backlog, Claimed, Claims, Due, Fence, Release, WorkKey, WorkKind};
 
 /// Makes all leases void: whoever held one died with the process that gave it.
 pub(super) async fn void_leases(connection: &mut SqliteConnection, now: i64) -> Result<()> {
@@ -21,16 +21,18 @@ pub(super) async fn void_leases(connection: &mut SqliteConnection, now: i64) -> 
 }
 
 impl Sqlite {
-    pub(crate) async fn claim(
+    pub(crate) async fn claims(
         &self,
         due: Due,
         owner: &str,
         lease: Duration,
         max: usize,
-    ) -> Result<Vec<Claimed>> {
+    ) -> Result<Claims> {
         let (owner, lease) = (owner.to_owned(), millis(lease));
         let claim = Claim { due, key: None, owner, lease, max };
-        self.writer()?.run(claim).await
+        let items = self.writer()?.run(claim).await?;
+        let next_due = if items.is_empty() { self.next_due(due).await? } else { None };
+        Ok(Claims { items, next_due })
     }
 
     pub(crate) async fn claim_key(

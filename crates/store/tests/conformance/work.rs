@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aldis_store::{
-    Answer, Append, Backlog, Bells, Claimed, Due, Expected, Fence, Meta, Release, Store, WorkKey,
-    WorkKind, WorkTouch,
+    Answer, Append, Backlog, Bells, Claimed, Claims, Due, Expected, Fence, Meta, Release, Store,
+    WorkKey, WorkKind, WorkTouch,
 };
 
 use tokio::sync::watch::Receiver;
@@ -52,6 +52,26 @@ async fn claims_go_by_class_then_by_due_time() {
     assert_eq!(names(claim(&bench.store, 2).await), ["urgent", "soon"]);
     assert_eq!(names(claim(&bench.store, 2).await), ["late"]);
     assert!(claim(&bench.store, 2).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_finds_nothing_hears_when_there_will_be_something() {
+    let bench = Bench::new().await;
+    let look = async || bench.store.claims(WorkKind::Statuses, "me", LEASE, 1).await.unwrap();
+    assert_eq!(look().await, Claims::default());
+    let urgent = Due { kind: WorkKind::Statuses, upto: 0 };
+    bench.touch(&key("soon"), 1, 5).await;
+    let soon = Claims { next_due: Some(Duration::from_secs(5)), ..Claims::default() };
+    assert_eq!(look().await, soon);
+    let other = bench.store.claims(urgent, "me", LEASE, 1).await.unwrap();
+    assert_eq!(other, Claims::default(), "nothing of that class");
+    bench.clock.advance(Duration::from_secs(6));
+    let found = look().await;
+    assert_eq!((found.items.len(), found.next_due), (1, None));
+    let leased = Claims { next_due: Some(LEASE), ..Claims::default() };
+    assert_eq!(look().await, leased, "it may come back");
+    bench.store.release(&found.items[0], Release::Done).await.unwrap();
+    assert_eq!(look().await, Claims::default());
 }
 
 #[tokio::test]

@@ -79,7 +79,10 @@ async fn a_claim_does_not_pass_by_all_that_was_claimed_before() {
     let read =
         "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'work_by_urgency'";
     let read: usize = postgres().sql(name(&bench.url), read).parse().unwrap();
-    assert!(read < ITEMS / AT_ONCE * (PASSED + AT_ONCE) * 2, "entries that claims read: {read}");
+    // Whoever finds nothing has looked everywhere, and asked when there will be something.
+    let last = 2 * ITEMS;
+    let most = ITEMS / AT_ONCE * (PASSED + AT_ONCE) * 2 + last;
+    assert!(read < most, "entries that claims read: {read}");
 }
 
 struct Clocked {
