@@ -34,10 +34,6 @@ pub(crate) const WRONG_VERSIONS: &str = "SELECT stream, MAX(version) FROM events
 pub(crate) const EXTEND: &str = "UPDATE work SET lease_until = $1, \
      due_at = CASE WHEN due_at = lease_until THEN $1 ELSE due_at END \
      WHERE kind = $2 AND key = $3 AND lease_epoch = $4 AND lease_until IS NOT NULL";
-pub(crate) const RELEASE: &str = "UPDATE work SET lease_owner = NULL, lease_until = NULL, \
-     attempts = (attempts + 1) * $1, due_at = CASE WHEN revision = $2 THEN $3 \
-       WHEN due_at < $3 THEN due_at ELSE $3 END \
-     WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL";
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until \
      ELSE due_at END) FROM work WHERE kind = $1 AND class <= $2";
 /// A lease that ran out and that nobody has taken over is still held.
@@ -238,6 +234,12 @@ pub(crate) mod sqlite {
     pub(crate) const RELEASE_TOUCHED: &str = "UPDATE work SET lease_owner = NULL, \
          lease_until = NULL WHERE kind = $1 AND key = $2 AND lease_epoch = $3 \
          AND lease_until IS NOT NULL";
+    pub(crate) const RELEASE_LATER: &str = "UPDATE work SET lease_owner = NULL, \
+         lease_until = NULL, attempts = (attempts + 1) * $5, due_at = $6 WHERE kind = $1 AND key = $2 \
+         AND lease_epoch = $3 AND lease_until IS NOT NULL AND revision = $4";
+    pub(crate) const RELEASE_LATER_TOUCHED: &str = "UPDATE work SET lease_owner = NULL, \
+         lease_until = NULL, attempts = (attempts + 1) * $5, due_at = MIN(due_at, $6) \
+         WHERE kind = $1 AND key = $2 AND lease_epoch = $3 AND lease_until IS NOT NULL";
     // Rowids grow with time, so the oldest rows are found without an index on it.
     pub(crate) const PRUNE_PAYLOADS: &str = "DELETE FROM payloads WHERE received_at < $1 \
          AND rowid IN (SELECT rowid FROM payloads ORDER BY rowid LIMIT 256)";

@@ -234,7 +234,8 @@ pub(super) const RELEASE: &str = concat!(
     " AS now) \
      UPDATE work SET lease_owner = NULL, lease_until = NULL, attempts = (attempts + 1) * $1, \
      due_at = now + CASE WHEN revision = $2 THEN $3 ELSE LEAST(GREATEST(due_at - now, 0), $3) END FROM clock \
-     WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL"
+     WHERE kind = $4 AND key = $5 AND lease_epoch = $6 AND lease_until IS NOT NULL \
+     RETURNING revision <> $2"
 );
 /// The row goes, unless it was touched meanwhile: then only its lease does, and the row is counted.
 /// A touch that is committed while this waits for the row is seen by both halves. What was due while

@@ -80,7 +80,7 @@ impl Postgres {
             Release::Failed(after) => (1, after),
         };
         let Claimed { key, epoch, revision, .. } = claimed;
-        query(own::RELEASE)
+        let released = query(own::RELEASE)
             .bind(failed)
             .bind(signed(*revision))
             .bind(millis(after))
@@ -88,8 +88,12 @@ impl Postgres {
             .bind(&key.key)
             .bind(signed(*epoch))
             .bind(self.clock.told_millis())
-            .execute(self.leases()?)
+            .fetch_optional(self.leases()?)
             .await?;
+        let is_touched = released.map(|row| row.try_get(0)).transpose()?;
+        if is_touched == Some(true) {
+            self.bells.send_modify(|bells| bells.ring_all(key.kind));
+        }
         Ok(())
     }
 

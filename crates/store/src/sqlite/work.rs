@@ -169,9 +169,9 @@ impl Write for End {
         let Claimed { key, epoch, revision, .. } = &self.claimed;
         let (kind, name) = (Value::from(key.kind.as_str()), Value::from(key.key.as_str()));
         let (epoch, revision) = (Value::from(signed(*epoch)), Value::from(signed(*revision)));
+        // The second of two finds the row only if the first did not.
         let (failed, after) = match self.how {
             Release::Done => {
-                // The second finds the row only if the first did not take it away.
                 let row = [kind, name, epoch, revision];
                 db.add(sql::sqlite::RELEASE_DONE, &row);
                 return Ok(db.run(sql::sqlite::RELEASE_TOUCHED, &row).await? == 1);
@@ -180,7 +180,8 @@ impl Write for End {
             Release::Failed(after) => (1, after),
         };
         let due = now.lease.saturating_add(millis(after)).into();
-        db.add(sql::RELEASE, &[Value::Number(failed), revision, due, kind, name, epoch]);
-        Ok(false)
+        let row = [kind, name, epoch, revision, Value::Number(failed), due];
+        db.add(sql::sqlite::RELEASE_LATER, &row);
+        Ok(db.run(sql::sqlite::RELEASE_LATER_TOUCHED, &row).await? == 1)
     }
 }

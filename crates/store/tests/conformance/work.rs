@@ -89,8 +89,20 @@ async fn what_was_touched_while_it_was_leased_rings_when_the_lease_ends() {
     bench.store.release(&first, Release::Done).await.unwrap();
     assert!(rang(&mut bells));
     bells.mark_unchanged();
-    let second = only(&bench.store).await;
-    bench.store.release(&second, Release::Done).await.unwrap();
+    let later = Duration::from_mins(1);
+    for how in [Release::Later(later), Release::Failed(later)] {
+        let held = only(&bench.store).await;
+        bench.touch(&key("a"), 1, 0).await;
+        bells.mark_unchanged();
+        bench.store.release(&held, how).await.unwrap();
+        assert!(rang(&mut bells), "{how:?}");
+        bells.mark_unchanged();
+    }
+    let last = only(&bench.store).await;
+    bench.store.release(&last, Release::Later(Duration::ZERO)).await.unwrap();
+    assert!(!rang(&mut bells), "who gives it back knows");
+    let last = only(&bench.store).await;
+    bench.store.release(&last, Release::Done).await.unwrap();
     assert!(!rang(&mut bells), "nothing is due");
 }
 
