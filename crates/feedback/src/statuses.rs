@@ -30,8 +30,8 @@ struct Commit<'a> {
     sha: Sha,
 }
 
-/// A commit as it was when it was read, and after what was written since. What others told of it
-/// meanwhile makes its work item due again.
+/// A commit as it was when it was read, and after what was written since: enough to see that nothing is
+/// left to do. What others told of it meanwhile makes its work item due again.
 struct View {
     statuses: Statuses,
     runs: Runs,
@@ -46,13 +46,21 @@ impl Feedback {
         };
         let commit = Commit { claimed, stream: stream::statuses(project, &sha), project, sha };
         let mut known = None;
-        for turn in 0..MOST_STEPS {
+        for _ in 0..MOST_STEPS {
+            let has_written = known.is_some();
             let mut view = match known.take() {
                 Some(view) => view,
                 None => self.view(&commit).await?,
             };
             let mut knowledge = view.knowledge;
             let mut step = next(&view.statuses, &view.runs, knowledge);
+            if has_written && !matches!(step, Next::Rest { .. }) {
+                if claimed.more {
+                    // Other commits may not have any status yet.
+                    return Ok(Release::Later(Duration::ZERO));
+                }
+                continue;
+            }
             // Told together with what follows from it.
             let mut seen = None;
             if let Next::ReadPipelines = step {
@@ -63,11 +71,6 @@ impl Feedback {
                 seen = Some(pipelines);
             }
             match step {
-                // Other commits may not have any status yet.
-                Next::Write(_) if claimed.more && turn > 0 => {
-                    self.tell_all(claimed, &commit.stream, seen).await?;
-                    return Ok(Release::Later(Duration::ZERO));
-                }
                 Next::Write(writes) => {
                     self.write(&commit, &mut view, seen, writes).await?;
                     known = Some(view);
