@@ -17,8 +17,10 @@ const CLOCK_FOR: Duration = Duration::from_secs(30);
 /// Groups before the next guess, after one that was refused for what it expected. Where most of what
 /// comes was there, guesses would be in vain.
 const CAREFUL: u32 = 16;
-/// Appends that are sent again for nothing rather than asked for, where others append as well.
+/// Appends that are sent again for nothing rather than asked for, where others append as well,
 const FEW: usize = 8;
+/// and bytes of the bodies that they bring.
+const LITTLE: usize = 64 << 10;
 
 /// Streams whose versions are remembered.
 const STREAMS: usize = 10_000;
@@ -67,7 +69,7 @@ pub(super) struct Guess {
     /// Where the log ended for one that was refused.
     wrong_at: Option<Head>,
     careful: u32,
-    /// The same of groups that are larger than [`FEW`].
+    /// The same of groups that carry much.
     careful_of_many: u32,
     news: News,
 }
@@ -85,7 +87,7 @@ impl Guess {
         let facts = expected(appends, &self.news.seen().versions)?;
         self.careful = self.careful.saturating_sub(1);
         self.careful_of_many = self.careful_of_many.saturating_sub(1);
-        let is_likely = self.careful == 0 && (group.len() <= FEW || self.careful_of_many == 0);
+        let is_likely = self.careful == 0 && (is_small(group) || self.careful_of_many == 0);
         let ((head, recorded_at), (time, read)) = (self.end?, self.time?);
         let age = read.elapsed();
         let passed = i64::try_from(age.as_micros()).ok()?;
@@ -145,6 +147,13 @@ impl Guess {
     pub(super) fn forget(&mut self) {
         self.end = None;
     }
+}
+
+fn is_small(group: &[WaitingAppend]) -> bool {
+    let writes = group.iter().flat_map(|waiting| &waiting.ready.append.writes);
+    let bodies = writes.flat_map(|write| &write.events).filter_map(|new| new.payload.as_ref());
+    let bytes: usize = bodies.map(|body| body.len()).sum();
+    group.len() <= FEW && bytes <= LITTLE
 }
 
 /// What the first append that names a stream or a lease expects of it. One that is content with any
