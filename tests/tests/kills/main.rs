@@ -9,6 +9,7 @@ mod divided;
 mod effects;
 mod moved;
 mod oracle;
+mod outage;
 mod play;
 mod points;
 mod spool;

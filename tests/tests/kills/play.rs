@@ -1,8 +1,8 @@
 //! What people do, act by act; the bot may die at any moment of it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use aldis_gitlab_sim::{Commented, MergeRequestRef, NewMergeRequest};
+use aldis_gitlab_sim::{Call, Commented, MergeRequestRef, NewMergeRequest};
 
 use crate::world::World;
 
@@ -26,9 +26,12 @@ impl World {
             Play::Merge => {
                 self.strangers().await;
                 for act in [Self::open, Self::fix, Self::test_again, Self::merge] {
+                    let begun = SystemTime::now();
                     act(self);
                     self.lose_parts().await;
                     self.settle().await;
+                    let took = self.last_written().duration_since(begun);
+                    self.took.push(took.expect("every act is answered"));
                 }
             }
             Play::Supersede => {
@@ -38,6 +41,12 @@ impl World {
                 self.settle().await;
             }
         }
+    }
+
+    /// When the bot last wrote to GitLab.
+    fn last_written(&self) -> SystemTime {
+        let written = self.sim.calls().into_iter().filter(Call::is_write);
+        written.map(|call| call.at.into()).max().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Kills those parts whose turn it is, as soon as GitLab hears of what was done.

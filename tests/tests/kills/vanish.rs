@@ -1,11 +1,12 @@
 //! One of several processes vanishes, or stands still, in the middle of what only it knows.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aldis_domain::event::Event;
 use aldis_gitlab_sim::Route;
 use aldis_tests::process::REMOTE;
 
+use crate::divided::broker;
 use crate::world::{BOT, World};
 
 const TWO_RUNNERS: [&str; 6] =
@@ -13,6 +14,8 @@ const TWO_RUNNERS: [&str; 6] =
 const TWO_WRITERS: [&str; 6] =
     ["ingress,dispatch,web", "planner", "feedback", "feedback", "feedback", REMOTE];
 const PATIENCE: Duration = Duration::from_secs(200);
+/// Longest time after a writer's waking until a comment too many is gone.
+const HEALED: Duration = Duration::from_secs(10);
 
 /// The runners of all attempts so far.
 async fn attempts(world: &World) -> Vec<String> {
@@ -25,7 +28,7 @@ async fn attempts(world: &World) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_runner_is_killed_begins_again_within_a_minute_and_nobody_sees_red() {
-    let mut world = World::divided("a runner is killed", TWO_RUNNERS, true).await;
+    let mut world = World::divided("a runner is killed", TWO_RUNNERS, Some(&broker().await)).await;
     world.patience = PATIENCE;
     world.push("slow", "slow", "sleep 15\n");
     world.sim.by(world.developer).propose(world.project, "slow", "Slow").expect("a proposal");
@@ -54,7 +57,7 @@ async fn a_run_whose_runner_is_killed_begins_again_within_a_minute_and_nobody_se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_frozen_between_intent_and_send_leaves_one_comment() {
-    let mut world = World::divided("a writer is frozen", TWO_WRITERS, true).await;
+    let mut world = World::divided("a writer is frozen", TWO_WRITERS, Some(&broker().await)).await;
     world.patience = PATIENCE;
     for part in 1..4 {
         // Whichever of them is to make the comment.
@@ -82,10 +85,15 @@ async fn a_writer_frozen_between_intent_and_send_leaves_one_comment() {
         for (_, part) in &world.parts[1..4] {
             part.thaw();
         }
+        let woken = SystemTime::now();
         world.settle().await;
+        let deleted = world.sim.calls().into_iter().filter(|c| c.route == Route::NoteDelete);
+        for at in deleted.map(|call| SystemTime::from(call.at)).filter(|at| *at > woken) {
+            let took = at.duration_since(woken).expect("it is later");
+            assert!(took <= HEALED, "{}", world.describe(&format!("two comments for {took:?}")));
+        }
     }
-    let mr = aldis_gitlab_sim::MergeRequestRef { project: world.project, iid: 1 };
-    let page = world.sim.merge_request_page(mr).expect("the merge request");
+    let page = world.sim.merge_request_page(world.merge_request()).expect("the merge request");
     let notes = page.notes.iter().filter(|note| note.author == BOT).count();
     assert_eq!(notes, 1, "{}", world.describe("a second comment stands"));
     let made =

@@ -12,7 +12,7 @@ use aldis_gitlab_sim::{
     AccessLevel, DeliveryState, MergeRequestRef, Options, ProjectId, Route, Scope, Secret,
     Simulator, Trigger, UserId,
 };
-use aldis_test_servers::{postgres, rabbitmq};
+use aldis_test_servers::postgres;
 use aldis_tests::process::{Process, REMOTE, Site};
 use aldis_tests::{HOOK_SECRET, SIGNING_TOKEN};
 use tempfile::NamedTempFile;
@@ -93,6 +93,8 @@ pub(crate) struct World {
     /// How long one act may take to settle. A kill may leave a creation in doubt, which is looked
     /// for again only after the quiet period of 75 s.
     pub(crate) patience: Duration,
+    /// Act by act, how long after its beginning GitLab was last written to.
+    pub(crate) took: Vec<Duration>,
     /// Commits by name.
     pub(crate) commits: BTreeMap<String, String>,
 }
@@ -104,24 +106,28 @@ impl World {
         Self::make(name, failpoints, &[], None).await
     }
 
+    /// The same on this Postgres database.
+    pub(crate) async fn on(database: &str) -> Self {
+        Self::make("on Postgres", &[], &[("ALDIS_DATABASE_URL", database)], None).await
+    }
+
     /// The same with the bot in several processes on one Postgres database: the first has these
-    /// roles, and each of the others has its own.
-    /// With a broker they need not look for each other's work.
-    pub(crate) async fn divided(name: &str, roles: [&'static str; 6], with_broker: bool) -> Self {
+    /// roles, and each of the others has its own. `broker` is its URL: with one they need not look for
+    /// each other's work.
+    pub(crate) async fn divided(
+        name: &str,
+        roles: [&'static str; 6],
+        broker: Option<&str>,
+    ) -> Self {
         let database = tokio::task::spawn_blocking(|| postgres().database()).await;
         let database = database.expect("a database");
         let key = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile();
         let mut key = key.expect("a key file");
         writeln!(key, "{}=", "A".repeat(43)).expect("32 bytes in base 64");
         let key_path = key.path().display().to_string();
-        let broker = if with_broker {
-            tokio::task::spawn_blocking(|| rabbitmq().url()).await.expect("a broker")
-        } else {
-            String::new()
-        };
         let shared = [
             ("ALDIS_DATABASE_URL", database.as_str()),
-            ("ALDIS_AMQP_URL", broker.as_str()),
+            ("ALDIS_AMQP_URL", broker.unwrap_or_default()),
             ("ALDIS_SECRET_KEY_FILE", key_path.as_str()),
         ];
         let mut world = Self::make(name, &[], &shared, Some(roles[0])).await;
@@ -194,6 +200,7 @@ impl World {
             kills: 0,
             soon: Duration::from_secs(40),
             patience: Duration::from_secs(150),
+            took: Vec::new(),
             commits: BTreeMap::new(),
         }
     }

@@ -80,10 +80,10 @@ async fn while_the_database_is_away_deliveries_wait_in_order() {
 }
 
 /// Every 20 ms a delivery, of ten changes by turns, whether the others were answered or not; the
-/// database is away for six seconds.
+/// database is away for a minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_deliveries_a_second_go_through_an_outage() {
-    const DELIVERIES: usize = 500;
+    const DELIVERIES: usize = 3_500;
     const CHANGES: usize = 10;
     let (endpoint, valve) = behind_a_valve().await;
     let mut pace = interval(Duration::from_millis(20));
@@ -92,7 +92,7 @@ async fn fifty_deliveries_a_second_go_through_an_outage() {
     for n in 0..DELIVERIES {
         match n {
             50 => valve.shut(),
-            350 => valve.open(),
+            3_050 => valve.open(),
             _ => {}
         }
         pace.tick().await;
@@ -107,7 +107,8 @@ async fn fifty_deliveries_a_second_go_through_an_outage() {
     let spooled = answers.remove("202 spooled").unwrap();
     let stored = answers.remove("200 stored").unwrap();
     assert!(answers.is_empty() && stored + spooled == DELIVERIES, "{answers:?}");
-    assert!(spooled > 100, "{spooled}");
+    // In the first seconds they still wait for the database.
+    assert!(spooled > 2_500, "{spooled}");
     endpoint.until_drained().await;
     assert_eq!(endpoint.received().await.len(), DELIVERIES);
     // Ids are given when a delivery comes.
