@@ -150,9 +150,7 @@ impl Bus {
     pub fn through_rabbitmq(broker: Broker, heard: Vec<Topic>) -> Self {
         let near = Self::in_process();
         let bells = Arc::clone(&near.bells);
-        let ring = Arc::new(move |topic: Topic| {
-            bells[topic as usize].ring();
-        });
+        let ring = Arc::new(move |topic: Topic| bells[topic as usize].ring());
         Self { far: Some(Arc::new(Far::new(broker, heard, ring))), ..near }
     }
 

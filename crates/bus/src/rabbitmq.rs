@@ -13,15 +13,16 @@ use std::convert::Infallible as Never;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryFutureExt};
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::Topic;
 pub use broker::{Broker, BrokerError};
@@ -38,13 +39,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const WAITING: usize = 1024;
 /// Messages that the broker hands out before one is acknowledged.
 const AHEAD: u16 = 16;
+/// What nobody here is free to hear goes back to its queue for another process, in the long run so
+/// often at most: among many hints others have their share anyway.
+const BACK_EVERY: Duration = Duration::from_millis(50);
+/// As much of it at once as comes up in this time.
+const BACK_AT_ONCE: Duration = Duration::from_millis(400);
 /// Each append hints of the log, and pages may be so late.
 const LOG_EVERY: Duration = Duration::from_millis(250);
 /// Survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// Rings the bells of this process.
-pub(crate) type Ring = Arc<dyn Fn(Topic) + Send + Sync>;
+/// Rings the bells of this process; whether one who shares the topic was free to hear it.
+pub(crate) type Ring = Arc<dyn Fn(Topic) -> bool + Send + Sync>;
 
 /// The way to other processes. It is closed when this is dropped.
 #[derive(Debug)]
@@ -108,10 +114,26 @@ impl Pauses {
     }
 }
 
+/// When the last that went back will have had its share of time.
+struct Backs(Instant);
+
+impl Backs {
+    /// Whether one more may go back now.
+    fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let until = self.0.max(now) + BACK_EVERY;
+        let may = until <= now + BACK_AT_ONCE;
+        if may {
+            self.0 = until;
+        }
+        may
+    }
+}
+
 async fn publish(broker: Broker, mut hints: mpsc::Receiver<Topic>) {
     let (mut pauses, mut outbox) = (Pauses(FIRST_PAUSE), Outbox::default());
     loop {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         match publishing(&broker, &mut hints, &mut outbox).await {
             Ok(()) => return,
             Err(trouble) => pauses.after("publishing to", &trouble, begun.elapsed()).await,
@@ -176,7 +198,7 @@ async fn tell(channel: &Channel, topic: Topic) -> Result<Topic, Trouble> {
 async fn consume(broker: Broker, heard: Vec<Topic>, ring: Ring, mut lives: watch::Receiver<()>) {
     let mut pauses = Pauses(FIRST_PAUSE);
     loop {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let trouble = tokio::select! {
             trouble = consuming(&broker, &heard, &ring) => trouble,
             // The way is closed. Dropping the connection ends it.
@@ -209,7 +231,7 @@ async fn consuming(broker: &Broker, heard: &[Topic], ring: &Ring) -> Result<Neve
 async fn listen(connection: &Connection, queue: Queue<'_>, ring: &Ring) -> Result<Never, Trouble> {
     let mut pauses = Pauses(FIRST_PAUSE);
     loop {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let Err(trouble) = hear(connection, queue, ring).await;
         // Whether it is the connection.
         within(within(connection.create_channel()).await?.close(200, "asked".into())).await?;
@@ -226,14 +248,19 @@ async fn hear(connection: &Connection, queue: Queue<'_>, ring: &Ring) -> Result<
     let consumer = channel.basic_consume(name.as_str().into(), "".into(), options, none);
     let mut messages = within(consumer).await?;
     let mut ask = tokio::time::interval(ASKED_EVERY);
+    let mut backs = Backs(Instant::now());
     loop {
         tokio::select! {
             message = messages.next() => {
                 let message = message.ok_or(Trouble::Ended)??;
-                if let Some(topic) = Topic::of_routing_key(message.routing_key.as_str()) {
-                    ring(topic);
+                let topic = Topic::of_routing_key(message.routing_key.as_str());
+                let is_heard = topic.is_none_or(|topic| ring(topic) || !topic.is_shared());
+                if is_heard || !backs.take() {
+                    within(message.ack(BasicAckOptions::default()).map_ok(drop)).await?;
+                } else {
+                    let again = BasicNackOptions { requeue: true, multiple: false };
+                    within(message.nack(again).map_ok(drop)).await?;
                 }
-                within(async { message.ack(BasicAckOptions::default()).await.map(drop) }).await?;
             }
             _ = ask.tick() => is_there(&channel, &name).await?,
         }

@@ -103,6 +103,31 @@ async fn other_processes_do_not_hear_of_what_somebody_here_is_free_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_is_free_to_hear_is_heard_in_another_process() {
+    let broker = broker().await;
+    let sender = Bus::through_rabbitmq(at(&broker.url()), Vec::new());
+    let (busy, free) = (process(&broker), process(&broker));
+    // It never waits again.
+    let mut at_work = busy.listen(Topic::Plan);
+    until_heard(&sender, Topic::Plan, &mut at_work).await;
+    let mut idle = free.listen(Topic::Plan);
+    until_heard(&sender, Topic::Plan, &mut idle).await;
+    while hears(&mut idle).await {}
+    for hint in 1..=4 {
+        idle.hush();
+        let waiting = tokio::spawn(async move {
+            let heard = hears(&mut idle).await;
+            (idle, heard)
+        });
+        tokio::task::yield_now().await;
+        sender.hint(Topic::Plan);
+        let heard;
+        (idle, heard) = waiting.await.unwrap();
+        assert!(heard, "hint {hint}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hints_go_again_after_the_broker_was_killed_or_a_queue_deleted() {
     let broker = broker().await;
     let sender = Bus::through_rabbitmq(at(&broker.url()), Vec::new());
