@@ -64,7 +64,12 @@ pub struct Site {
 impl Site {
     /// A new data directory and a port of its own, with these settings besides.
     pub fn new(settings: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::on(&std::env::temp_dir(), settings)
+    }
+
+    /// The same below this directory.
+    pub fn on(disk: &Path, settings: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir_in(disk).expect("a temporary directory");
         // Reachable for the runner's own users, as an operator's data directory should be.
         let open = std::fs::Permissions::from_mode(0o711);
         std::fs::set_permissions(dir.path(), open).expect("our own directory");

@@ -7,6 +7,7 @@ mod burst;
 mod compose;
 mod divided;
 mod effects;
+mod full;
 mod moved;
 mod oracle;
 mod outage;

@@ -58,6 +58,16 @@ impl World {
         assert!(problems.is_empty(), "{}", self.describe(&format!("\n  {problems}")));
     }
 
+    /// No line of this commit ever failed or was canceled, and it passed.
+    pub(crate) fn nobody_saw_red(&self, commit: &str) {
+        let timeline = self.sim.timeline();
+        let commit = format!(" {commit} ");
+        let lines: Vec<&String> = timeline.iter().filter(|line| line.contains(&commit)).collect();
+        let red = |line: &&String| line.contains(": failed") || line.contains(": canceled");
+        let is_green = lines.iter().any(|line| line.contains("aldis: success"));
+        assert!(is_green && !lines.iter().any(red), "{}", timeline.join("\n"));
+    }
+
     pub(crate) async fn log(&self) -> Log {
         let log = self.site.log().await.into_iter();
         log.map(|e| (e.stream.clone(), e.event().expect("an event of this version"))).collect()

@@ -2,46 +2,21 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use aldis_domain::config::{Step, When};
 use aldis_domain::report::Outcome;
 use aldis_protocol::Assignment;
 use aldis_runner::Turn;
+use aldis_test_servers::small_disk;
 use rustix::fs::IFlags;
 
 use crate::support::{Bench, PATIENCE, Repo, assignment, stack, step};
 
 const MEBIBYTE: usize = 1 << 20;
-
-/// Where a file system of 160 MiB is mounted for the test of this name. Only the test sees it: that
-/// takes namespaces of its own, so the test is run once more in them, and `None` is for the outer
-/// one, when the inner one has passed.
-fn small_disk(test: &str) -> Option<PathBuf> {
-    const DISK: &str = "ALDIS_TEST_SMALL_DISK";
-    if let Some(disk) = std::env::var_os(DISK) {
-        return Some(disk.into());
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mount = "mount -t tmpfs -o size=160m,mode=0711 aldis \"$1\" && shift";
-    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let mut command = Command::new("unshare");
-    let script = if uid == 0 {
-        command.arg("--mount");
-        format!("{mount} && exec \"$@\"")
-    } else {
-        command.args(["--user", "--map-root-user", "--mount"]);
-        format!("{mount} && exec unshare --user --map-user={uid} --map-group={gid} \"$@\"")
-    };
-    command.args(["sh", "-c", &script, "sh"]).arg(dir.path());
-    command.arg(std::env::current_exe().unwrap()).args(["--exact", test]);
-    let ran = command.env(DISK, dir.path()).output().expect("unshare, of util-linux");
-    let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{test} on a small disk:\n{said}");
-    assert!(said.contains("1 passed"), "{said}");
-    None
-}
+/// How large the disk is.
+const MEBIBYTES: usize = 160;
 
 async fn on_disk(disk: &Path) -> Bench {
     Bench::with(|settings| disk.clone_into(&mut settings.data_dir)).await
@@ -62,7 +37,7 @@ async fn turn(bench: &mut Bench, assignment: &Assignment) -> Turn {
 
 #[tokio::test]
 async fn without_room_no_run_is_taken() {
-    let Some(disk) = small_disk("room::without_room_no_run_is_taken") else { return };
+    let Some(disk) = small_disk("room::without_room_no_run_is_taken", MEBIBYTES) else { return };
     let repo = Repo::new(&[("README", "hello\n")]);
     let job = assignment(&repo, stack(vec![step("only", "true")]));
     let mut bench = on_disk(&disk).await;
@@ -107,7 +82,9 @@ async fn what_finds_no_room_goes_to_another_runner_once() {
 
 #[tokio::test]
 async fn a_run_that_fills_the_disk_itself_is_over() {
-    let Some(disk) = small_disk("room::a_run_that_fills_the_disk_itself_is_over") else { return };
+    let Some(disk) = small_disk("room::a_run_that_fills_the_disk_itself_is_over", MEBIBYTES) else {
+        return;
+    };
     let repo = Repo::new(&[("README", "hello\n")]);
     let fill = step("fill", "cat /dev/zero > \"$HOME/all\" || exit 3");
     let after = Step { when: When::Always, ..step("after", "true") };
