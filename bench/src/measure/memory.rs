@@ -35,11 +35,15 @@ pub(crate) async fn rows(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
         peak.push(bot.memory("VmHWM")?);
         bot.stop().await?;
     }
-    let at_most = |pair: [f64; 2]| pair.map(Target::AtMost);
+    let row = |name, measured, most: [f64; 2]| {
+        let row = Row::told(name, "MiB", spread(measured)?);
+        // The targets are those of one process.
+        let is_one = !matches!(place, Place::Divided(..));
+        let aims = most.map(Target::AtMost);
+        anyhow::Ok(if is_one { row.aims(Judged::Value, aims) } else { row })
+    };
     Ok(vec![
-        Row::told("memory at rest", "MiB", spread(idle)?)
-            .aims(Judged::Value, at_most([40.0, 20.0])),
-        Row::told("peak memory, 1,000 deliveries queued", "MiB", spread(peak)?)
-            .aims(Judged::Value, at_most([120.0, 60.0])),
+        row("memory at rest", idle, [40.0, 20.0])?,
+        row("peak memory, 1,000 deliveries queued", peak, [120.0, 60.0])?,
     ])
 }

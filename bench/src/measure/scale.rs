@@ -38,12 +38,7 @@ async fn bursts(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     let sides = Sides::start(&world, &bot_home, &floor_home).await?;
     // Makes mirrors and caches.
     sides.singles(&mut world, 0).await?;
-    let mut rows = Vec::new();
-    for size in BURSTS {
-        say(&format!("{size} at once"))?;
-        let measured: [Vec<Burst>; 2] = sides.bursts(&mut world, size, 1).await?;
-        rows.extend(rows_of_bursts(&measured, size)?);
-    }
+    let mut rows = large(&sides, &mut world).await?;
     let used = sides.singles(&mut world, plan.singles).await?;
     sides.bot.stop().await?;
     // The same repository, which has grown as well.
@@ -56,6 +51,27 @@ async fn bursts(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     rows.push(grown(name, last(&used, 0)?, last(&fresh, 0)?, [1.2, 1.05]));
     let row = Row::told("… floor A", "ms", last(&used, 1)?);
     rows.push(row.beside(last(&fresh, 1)?));
+    Ok(rows)
+}
+
+/// The large bursts alone.
+pub(super) async fn crowds(place: Place<'_>) -> Result<Vec<Row>> {
+    let mut world = World::build().await?;
+    let (bot_home, floor_home) = (place.home()?, place.home()?);
+    let sides = Sides::start(&world, &bot_home, &floor_home).await?;
+    sides.singles(&mut world, 0).await?;
+    let rows = large(&sides, &mut world).await?;
+    sides.bot.stop().await?;
+    Ok(rows)
+}
+
+async fn large(sides: &Sides<'_>, world: &mut World) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for size in BURSTS {
+        say(&format!("{size} at once"))?;
+        let measured: [Vec<Burst>; 2] = sides.bursts(world, size, 1).await?;
+        rows.extend(rows_of_bursts(&measured, size)?);
+    }
     Ok(rows)
 }
 
