@@ -71,8 +71,9 @@ impl Shared {
     /// Wakes one who waits; whether somebody did. If all are at work and stay so, one of the helpers
     /// as well.
     fn ring(&self) -> bool {
-        self.bell.notify_one();
+        // Before the bell: who wakes waits no more.
         let is_heard = self.waiting.load(Ordering::Relaxed) > 0;
+        self.bell.notify_one();
         if let Some(help) = self.helpers.as_ref().filter(|_| !is_heard) {
             help.wanted.store(true, Ordering::Relaxed);
             help.asked.notify_one();

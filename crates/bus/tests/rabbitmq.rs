@@ -1,11 +1,11 @@
-//! Hints between processes, through a broker that is killed, emptied and not there.
+//! Hints between processes, through a broker that is killed, emptied, silent and not there.
 
 #![expect(clippy::unwrap_used, reason = "a test whose surroundings fail has failed")]
 
 use std::time::Duration;
 
 use aldis_bus::{Broker, Bus, Listener, Topic};
-use aldis_test_servers::RabbitMq;
+use aldis_test_servers::{RabbitMq, Valve};
 use tokio::time::{Instant, timeout};
 
 fn at(url: &str) -> Broker {
@@ -68,9 +68,13 @@ async fn a_shared_topic_is_heard_by_one_process_and_the_others_by_all() {
     }
     let mut plans = [one.listen(Topic::Plan), two.listen(Topic::Plan)];
     quiet(&mut plans).await;
-    sender.hint(Topic::Plan);
     let [first, second] = &mut plans;
-    let heard = tokio::join!(hears(first), hears(second));
+    // Both wait by then: what nobody is free to hear goes on to the other process.
+    let hint = async {
+        tokio::task::yield_now().await;
+        sender.hint(Topic::Plan);
+    };
+    let heard = tokio::join!(hears(first), hears(second), hint);
     assert!(heard.0 != heard.1, "{heard:?}");
     quiet(&mut logs).await;
     sender.hint(Topic::Log);
@@ -142,13 +146,106 @@ async fn hints_go_again_after_the_broker_was_killed_or_a_queue_deleted() {
     let broker = broker.await.unwrap();
     until_heard(&sender, Topic::Plan, &mut plans).await;
     let deleted = tokio::task::spawn_blocking(move || {
-        let deleted = broker.ctl(&["delete_queue", "aldis.plan"]);
+        // The broker may need a moment after the kill.
+        let deleted = (0..10).any(|_| broker.ctl(&["delete_queue", "aldis.plan"]));
         (deleted, broker)
     });
     let (deleted, broker) = deleted.await.unwrap();
     assert!(deleted, "the queue is not there");
     until_heard(&sender, Topic::Plan, &mut plans).await;
     drop(broker);
+}
+
+/// A way to the broker: the two connections of the first process that takes it lead through a valve
+/// of their own, later ones past it.
+struct Way {
+    broker: Broker,
+    hole: Valve,
+    _all: Valve,
+}
+
+impl Way {
+    async fn to(broker: &RabbitMq) -> Self {
+        let url = broker.url();
+        let (user, server) = url.rsplit_once('@').unwrap();
+        let place = |valve: &Valve| valve.url().trim_start_matches("http://").to_owned();
+        let hole = Valve::before_all(vec![server.to_owned()]).await;
+        // They take turns from the second on.
+        let turns = [server, &place(&hole), &place(&hole), server].map(str::to_owned);
+        let all = Valve::before_all(turns.to_vec()).await;
+        let broker = at(&format!("{user}@{}", place(&all)));
+        Self { broker, hole, _all: all }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hint_that_went_into_a_black_hole_is_given_again() {
+    let broker = broker().await;
+    let way = Way::to(&broker).await;
+    let sender = Bus::through_rabbitmq(way.broker, Vec::new());
+    let receiver = process(&broker);
+    let mut cancels = receiver.listen(Topic::Cancel);
+    until_heard(&sender, Topic::Cancel, &mut cancels).await;
+    while hears(&mut cancels).await {}
+    way.hole.shut();
+    sender.hint(Topic::Cancel);
+    assert!(!hears(&mut cancels).await, "it does not lead through the hole");
+    // What the connection itself says of its end comes only after a minute.
+    let (begun, limit) = (Instant::now(), Duration::from_secs(20));
+    cancels.wait(limit).await;
+    assert!(begun.elapsed() < limit, "nobody missed the confirmation");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_into_a_black_hole_notices() {
+    let broker = broker().await;
+    let way = Way::to(&broker).await;
+    let receiver = Bus::through_rabbitmq(way.broker, Topic::ALL.to_vec());
+    let sender = Bus::through_rabbitmq(at(&broker.url()), Vec::new());
+    let mut cancels = receiver.listen(Topic::Cancel);
+    until_heard(&sender, Topic::Cancel, &mut cancels).await;
+    while hears(&mut cancels).await {}
+    way.hole.shut();
+    let begun = Instant::now();
+    sender.hint(Topic::Cancel);
+    assert!(!hears(&mut cancels).await, "it does not lead through the hole");
+    until_heard(&sender, Topic::Cancel, &mut cancels).await;
+    // Asked every 15 seconds; two answers are waited for, five seconds each.
+    let deaf = begun.elapsed();
+    assert!(deaf < Duration::from_secs(35), "{deaf:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_black_hole_all_is_heard_again() {
+    let broker = broker().await;
+    let valve = Valve::before(&broker.url()).await;
+    let process = || Bus::through_rabbitmq(at(valve.url()), Topic::ALL.to_vec());
+    let (one, two) = (process(), process());
+    let mut near = one.listen(Topic::Cancel);
+    let mut far = two.listen(Topic::Cancel);
+    until_heard(&one, Topic::Cancel, &mut far).await;
+    until_heard(&two, Topic::Cancel, &mut near).await;
+    quiet(&mut [near, far]).await;
+    valve.shut();
+    let begun = Instant::now();
+    let (mut near, mut far) = (one.listen(Topic::Cancel), two.listen(Topic::Cancel));
+    for topic in Topic::ALL.repeat(5000) {
+        one.hint(topic);
+    }
+    assert!(hears(&mut near).await, "the own process hears at once");
+    assert!(begun.elapsed() < Duration::from_secs(2), "hints wait for the broker");
+    // Longer than an answer is waited for, so that all connections are given up.
+    for _ in 0..4 {
+        assert!(!hears(&mut far).await, "it is no hole");
+    }
+    valve.open();
+    let begun = Instant::now();
+    for topic in Topic::ALL {
+        until_heard(&one, topic, &mut two.listen(topic)).await;
+        until_heard(&two, topic, &mut one.listen(topic)).await;
+    }
+    // Ten seconds are the longest pause.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

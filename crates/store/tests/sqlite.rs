@@ -62,22 +62,25 @@ async fn a_change_of_any_column_is_found_where_it_is() {
         "body = '{ }'",
         "meta = '{\"source\":\"tesu\"}'",
         "recorded_at = recorded_at + 1",
-        "prev_hash = zeroblob(32)",
+        "prev_hash = unhex('01' || substr(hex(prev_hash), 3))",
         "hash = zeroblob(32)",
     ];
     for change in changes {
-        let found = breach(&format!("UPDATE events SET {change} WHERE position = 4")).await;
-        assert_eq!(found, Breach::Changed { position: 4 }, "{change}");
+        for position in [1, 4, 7] {
+            let change = format!("UPDATE events SET {change} WHERE position = {position}");
+            assert_eq!(breach(&change).await, Breach::Changed { position }, "{change}");
+        }
     }
 }
 
 #[tokio::test]
 async fn events_that_go_or_move_are_found() {
-    let missing = Breach::Missing { position: 4 };
-    assert_eq!(breach("DELETE FROM events WHERE position = 4").await, missing);
-    assert_eq!(breach("UPDATE events SET position = 40 WHERE position = 4").await, missing);
-    let last = Breach::Missing { position: 7 };
-    assert_eq!(breach("DELETE FROM events WHERE position = 7").await, last);
+    for position in [1, 4, 7] {
+        for gone in ["DELETE FROM events", "UPDATE events SET position = 40"] {
+            let gone = format!("{gone} WHERE position = {position}");
+            assert_eq!(breach(&gone).await, Breach::Missing { position }, "{gone}");
+        }
+    }
     let short = breach("UPDATE events SET hash = zeroblob(3) WHERE position = 4").await;
     assert!(matches!(short, Breach::Unreadable { position: 4, .. }), "{short:?}");
 }

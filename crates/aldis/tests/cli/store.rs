@@ -6,6 +6,7 @@ use std::path::Path;
 use aldis_domain::event::change::ProjectObserved;
 use aldis_domain::id::ProjectKey;
 use aldis_store::{Answer, Append, Expected, Meta, NewEvent, Settings, Store};
+use aldis_test_servers::postgres;
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -13,7 +14,11 @@ use crate::support::{Said, aldis};
 
 /// A store whose log tells the names of this many projects.
 async fn filled(dir: &Path, projects: u64) -> Store {
-    let store = Store::open(&Settings::in_dir(dir)).await.unwrap();
+    filled_at(&Settings::in_dir(dir), projects).await
+}
+
+async fn filled_at(settings: &Settings, projects: u64) -> Store {
+    let store = Store::open(settings).await.unwrap();
     for id in 1..=projects {
         let event = ProjectObserved {
             project: ProjectKey { instance: 1, id },
@@ -87,6 +92,42 @@ async fn a_changed_byte_is_found_at_its_event() {
         (said.code, &said.json()["whole"], &said.json()["position"]),
         (1, &json!(false), &json!(4))
     );
+}
+
+#[tokio::test]
+async fn a_changed_byte_is_found_wherever_it_is() {
+    let url = postgres().database();
+    let settings =
+        |dir: &Path| Settings { postgres: Some(url.as_str().into()), ..Settings::in_dir(dir) };
+    let dir = tempfile::tempdir().unwrap();
+    filled_at(&settings(dir.path()), 5).await.close().await;
+    let database = url.rsplit('/').next().unwrap();
+    postgres().sql(database, "ALTER TABLE events DISABLE TRIGGER events_are_final");
+    let place = dir.path().to_str().unwrap();
+    let verify_postgres = || {
+        let variables = [("ALDIS_DATA_DIR", place), ("ALDIS_DATABASE_URL", url.as_str())];
+        aldis(dir.path(), &["log", "verify", "--json"], &variables)
+    };
+    for position in [1, 3, 5] {
+        let (right, wrong) =
+            (format!("group/project-{position}"), format!("group/projekt-{position}"));
+        let sqlite = tempfile::tempdir().unwrap();
+        filled(sqlite.path(), 5).await.close().await;
+        corrupt(sqlite.path(), &right, &wrong);
+        let change = |from: &str, to: &str| {
+            let changed = format!("UPDATE events SET body = replace(body, '{from}', '{to}')");
+            postgres().sql(database, &changed);
+        };
+        change(&right, &wrong);
+        for said in [verify(sqlite.path(), &["--json"]), verify_postgres()] {
+            let found = said.json();
+            let found = (said.code, &found["whole"], &found["position"]);
+            assert_eq!(found, (1, &json!(false), &json!(position)), "{said:?}");
+        }
+        change(&wrong, &right);
+        let said = verify_postgres();
+        assert_eq!((said.code, &said.json()["events"]), (0, &json!(5)), "{said:?}");
+    }
 }
 
 #[tokio::test]

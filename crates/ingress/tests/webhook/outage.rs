@@ -55,7 +55,9 @@ async fn while_the_database_is_away_deliveries_wait_in_order() {
     insta::assert_snapshot!(first.body, @r#"{"delivery":"delivery-shared-key-1","result":"spooled"}"#);
     assert_eq!(first.status, 202);
     let waited = begun.elapsed();
-    assert!(waited > Duration::from_millis(4_900), "{waited:?}");
+    // Five seconds, and what a slow machine needs for the rest.
+    let right = Duration::from_millis(4_900)..Duration::from_secs(6);
+    assert!(right.contains(&waited), "{waited:?}");
     let begun = Instant::now();
     for n in 2..40 {
         assert_eq!(endpoint.send(&post(n)).await.result(), "202 spooled");

@@ -52,7 +52,7 @@ async fn without_room_no_run_is_taken() {
 #[tokio::test]
 async fn what_finds_no_room_goes_to_another_runner_once() {
     let name = "room::what_finds_no_room_goes_to_another_runner_once";
-    let Some(disk) = small_disk(name) else { return };
+    let Some(disk) = small_disk(name, MEBIBYTES) else { return };
     let repo = Repo::new(&[("README", "hello\n")]);
     // Nothing makes it smaller, and it would be there twice: in the mirror and in the work tree.
     let mut noise = vec![0; 90 * MEBIBYTE];

@@ -4,6 +4,8 @@
 
 mod guess;
 mod keys;
+mod limits;
+mod tampering;
 
 use std::collections::HashSet;
 use std::time::Duration;
