@@ -10,7 +10,7 @@ use aldis_domain::event::resource::PipelinesSeen;
 use aldis_domain::event::{EndReason, Event};
 use aldis_domain::fold::Fold;
 use aldis_domain::id::{ChangeKey, Sha};
-use aldis_domain::planning::{self, Asked};
+use aldis_domain::planning::{self, Asked, Ledger};
 use aldis_domain::statuses::Statuses;
 use aldis_domain::stream;
 use aldis_domain::trigger::{
@@ -21,11 +21,14 @@ use aldis_store::{Claimed, Envelope, Meta, Release, StoreError, transact};
 
 use crate::admit::announced;
 use crate::glance::{Glance, events};
-use crate::plan::Source;
+use crate::plan::{Known, Source};
 use crate::{PlanError, Planner};
 
 /// How soon a merge request is looked at again whose head GitLab has not filled in yet.
 const PREPARING: Duration = Duration::from_secs(1);
+
+/// How often a delivery is decided anew at once when somebody else was faster.
+const OUTRUN: usize = 3;
 
 /// A delivery as its stream tells it.
 #[derive(Default)]
@@ -85,7 +88,7 @@ impl Planner {
         let tries = claimed.attempts;
         let delivery = Some(name.to_owned());
         let source = Source { meta: meta.clone(), delivery, command: None, tries };
-        let (verdict, plans) = match self.decide(&received.trigger, &source).await {
+        let (verdict, plans) = match self.decide_afresh(&received.trigger, &source).await {
             Ok(decided) => decided,
             Err(PlanError::GitLab(
                 error @ (aldis_gitlab::Error::NotFound(_) | aldis_gitlab::Error::Forbidden { .. }),
@@ -116,6 +119,21 @@ impl Planner {
         })
     }
 
+    /// Decides anew, by what GitLab says then, if somebody else was faster.
+    async fn decide_afresh(
+        &self,
+        trigger: &Trigger,
+        source: &Source,
+    ) -> Result<Decided, PlanError> {
+        for _ in 0..OUTRUN {
+            match self.decide(trigger, source).await {
+                Err(PlanError::Outrun) => {}
+                decided => return decided,
+            }
+        }
+        self.decide(trigger, source).await
+    }
+
     async fn decide(&self, trigger: &Trigger, source: &Source) -> Result<Decided, PlanError> {
         match trigger {
             Trigger::Push(push) => self.decide_push(push, source).await,
@@ -131,7 +149,8 @@ impl Planner {
     async fn decide_push(&self, push: &Push, source: &Source) -> Result<Decided, PlanError> {
         let change = ChangeKey::Ref { project: push.project, name: push.name.clone() };
         let branch = aldis_domain::stream::short_name(&push.name);
-        let project = self.project(push.project).await?;
+        let (project, known) = tokio::join!(self.project(push.project), self.known(change));
+        let (project, known) = (project?, known?);
         let api = self.gitlab.project(push.project.id);
         let query = MergeRequestQuery {
             source_branch: Some(branch),
@@ -142,7 +161,7 @@ impl Planner {
             tokio::join!(api.branch(branch), api.merge_requests(&query), self.look_ahead(push));
         let commit = commit?.map(|branch| branch.commit);
         let Some(head) = commit.as_ref().and_then(|commit| commit.id.parse::<Sha>().ok()) else {
-            self.end_change(&change, EndReason::Deleted, source).await?;
+            self.end_change(&known, EndReason::Deleted, source).await?;
             self.retract(&Trigger::Push(push.clone()), None, &source.meta).await?;
             return Ok((DeliveryVerdict::Ended, Vec::new()));
         };
@@ -159,7 +178,7 @@ impl Planner {
                 plans.extend(self.plan_merge_request(&change, Asked::HeadMoved, source).await?);
             }
         }
-        plans.push(self.plan_ref(&change, &project, &head, asked, skip, source).await?);
+        plans.push(self.plan_ref(&known, &project, &head, asked, skip, source).await?);
         self.retract(&Trigger::Push(push.clone()), Some(&head), &source.meta).await?;
         Ok((DeliveryVerdict::Planned, plans))
     }
@@ -174,8 +193,9 @@ impl Planner {
 
     async fn decide_tag(&self, push: &Push, source: &Source) -> Result<Decided, PlanError> {
         let change = ChangeKey::Ref { project: push.project, name: push.name.clone() };
+        let known = self.known(change).await?;
         let Some(told) = push.after.clone() else {
-            self.end_change(&change, EndReason::Deleted, source).await?;
+            self.end_change(&known, EndReason::Deleted, source).await?;
             return Ok((DeliveryVerdict::Ended, Vec::new()));
         };
         let project = self.project(push.project).await?;
@@ -183,12 +203,12 @@ impl Planner {
             crate::error::found(self.gitlab.project(push.project.id).commit(&push.name).await)?;
         let message = commit.as_ref().map(|commit| commit.message.clone()).unwrap_or_default();
         let Some(head) = commit.and_then(|c| c.id.parse::<Sha>().ok()) else {
-            self.end_change(&change, EndReason::Deleted, source).await?;
+            self.end_change(&known, EndReason::Deleted, source).await?;
             self.retract(&Trigger::Tag(push.clone()), None, &source.meta).await?;
             return Ok((DeliveryVerdict::Ended, Vec::new()));
         };
         let skip = asks_to_skip(&message);
-        let plan = self.plan_ref(&change, &project, &head, Asked::Tag, skip, source).await?;
+        let plan = self.plan_ref(&known, &project, &head, Asked::Tag, skip, source).await?;
         if head != told {
             self.retract(&Trigger::Tag(push.clone()), Some(&head), &source.meta).await?;
         }
@@ -226,32 +246,34 @@ impl Planner {
         source: &Source,
     ) -> Result<Option<DeliveryPlan>, PlanError> {
         let (key, Some(iid)) = (change.project(), change.merge_request()) else { return Ok(None) };
-        let project = self.project(key).await?;
+        let (project, known) = tokio::join!(self.project(key), self.known(change.clone()));
+        let (project, known) = (project?, known?);
         let answer = self.gitlab.project(key.id).merge_request(iid).get().await;
         let Some(mr) = crate::error::found(answer)? else {
-            self.end_change(change, EndReason::Deleted, source).await?;
+            self.end_change(&known, EndReason::Deleted, source).await?;
             return Ok(None);
         };
         if mr.state != MergeRequestState::Opened.as_str() {
             let merged = mr.state == MergeRequestState::Merged.as_str();
             let reason = if merged { EndReason::Merged } else { EndReason::Closed };
-            self.end_change(change, reason, source).await?;
+            self.end_change(&known, reason, source).await?;
             return Ok(None);
         }
         let Some(head) = mr.sha.as_deref().and_then(|sha| sha.parse::<Sha>().ok()) else {
             return Err(PlanError::NotReady(PREPARING));
         };
-        let plan = self.plan_opened(change, &project, &mr, &head, asked, source).await?;
+        let plan = self.plan_opened(&known, &project, &mr, &head, asked, source).await?;
         Ok(Some(plan))
     }
 
     async fn end_change(
         &self,
-        key: &ChangeKey,
+        known: &Known,
         reason: EndReason,
         source: &Source,
     ) -> Result<(), PlanError> {
-        self.decide_by(&source.meta, |ledger| planning::end_change(ledger, key, &reason)).await
+        let end = |ledger: &mut Ledger| planning::end_change(ledger, &known.key, &reason);
+        self.decide_with(&source.meta, &[], Some(known), end).await
     }
 
     /// A commit that was promised a status and is not the head after all: its lane ends.

@@ -17,6 +17,9 @@ pub enum PlanError {
     /// GitLab has not finished preparing the merge request.
     #[error("GitLab is not ready yet")]
     NotReady(Duration),
+    /// What GitLab said may be older than what the log knows now.
+    #[error("somebody else was faster")]
+    Outrun,
 }
 
 impl PlanError {

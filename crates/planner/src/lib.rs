@@ -13,6 +13,7 @@ mod glance;
 mod plan;
 mod project;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use aldis_bus::{Baton, Bus, Step};
@@ -27,8 +28,10 @@ use gather::Files;
 use glance::Glance;
 use project::Projects;
 
-/// Longest time one piece of planning may take before somebody else may take it over.
-const LEASE: Duration = Duration::from_secs(90);
+/// After this time without a sign of its planner somebody else may take a piece of planning over.
+const LEASE: Duration = Duration::from_secs(45);
+/// How often a planner that waits for GitLab gives such a sign.
+const SIGN_EVERY: Duration = Duration::from_secs(15);
 /// Deliveries that are announced together: what is appended at once shares the store's work.
 const ANNOUNCED_AT_ONCE: usize = 64;
 /// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
@@ -94,7 +97,7 @@ impl Planner {
     /// Handles an item and ends its lease. Returns for how long GitLab takes no calls.
     async fn take(&self, claimed: &Claimed, glance: &Glance) -> Result<Duration, StoreError> {
         let mut closed = Duration::ZERO;
-        let release = match self.handle(claimed, glance).await {
+        let release = match self.keeping(claimed, self.handle(claimed, glance)).await {
             Ok(release) => release,
             // Somebody else has the item.
             Err(PlanError::Store(StoreError::FencedOff)) => None,
@@ -108,6 +111,19 @@ impl Planner {
             self.store.release(claimed, release).await?;
         }
         Ok(closed)
+    }
+
+    /// Keeps the lease as long as the work goes on. If it is lost, what comes of the work is refused.
+    async fn keeping<T>(&self, claimed: &Claimed, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            if let Ok(done) = tokio::time::timeout(SIGN_EVERY, work.as_mut()).await {
+                return done;
+            }
+            if let Err(error) = self.store.extend(&claimed.fence(), LEASE).await {
+                tracing::warn!(item = claimed.key.key, %error, "a lease cannot be kept");
+            }
+        }
     }
 
     /// Does what is next for the work item: announces a delivery, or plans one that is announced, or

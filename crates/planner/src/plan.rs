@@ -1,17 +1,19 @@
 //! The plan of one head: facts from GitLab, decided by `aldis_domain::planning`, in one append.
 
 use aldis_bus::Topic;
-use aldis_domain::change::ConfigFound;
+use aldis_domain::change::{Change, ConfigFound};
 use aldis_domain::config::StatusConfig;
 use aldis_domain::event::Event;
 use aldis_domain::event::change::CommandHandled;
 use aldis_domain::event::delivery::DeliveryPlan;
+use aldis_domain::fold::Fold;
 use aldis_domain::id::{ChangeKey, Sha};
 use aldis_domain::planning::{self, Asked, Facts, Ledger, Undecided, Wish, told};
 use aldis_domain::stream;
 use aldis_gitlab::MergeRequest;
 use aldis_store::{Meta, sha256, transact};
 
+use crate::glance::events;
 use crate::project::Project;
 use crate::{PlanError, Planner};
 
@@ -30,17 +32,39 @@ pub(crate) struct Source {
     pub(crate) tries: u32,
 }
 
+/// A change as the log told of it before GitLab was asked. Whoever decides by what GitLab said must
+/// find it so still: a planner that was held up would move the head back.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) key: ChangeKey,
+    pub(crate) change: Change,
+    events: usize,
+}
+
+impl Known {
+    /// Whether somebody has told of it since.
+    fn is_outrun(&self, stream: &str, events: &[Event]) -> bool {
+        stream == stream::change(&self.key) && events.len() != self.events
+    }
+}
+
 impl Planner {
+    /// To be read before GitLab is asked.
+    pub(crate) async fn known(&self, key: ChangeKey) -> Result<Known, PlanError> {
+        let told = events(&self.store.load(&stream::change(&key)).await?);
+        Ok(Known { change: Change::of(&told), events: told.len(), key })
+    }
+
     pub(crate) async fn plan_ref(
         &self,
-        change: &ChangeKey,
+        known: &Known,
         project: &Project,
         head: &Sha,
         asked: Asked,
         skip: bool,
         source: &Source,
     ) -> Result<DeliveryPlan, PlanError> {
-        let ChangeKey::Ref { name, .. } = change else {
+        let ChangeKey::Ref { name, .. } = &known.key else {
             return Err(PlanError::NotReady(std::time::Duration::ZERO));
         };
         let before = match &asked {
@@ -48,12 +72,12 @@ impl Planner {
             _ => None,
         };
         let facts = self.ref_facts(project, name, head, before.as_ref(), skip).await?;
-        self.commit_plan(change, project, &facts, &asked, source).await
+        self.commit_plan(known, project, &facts, &asked, source).await
     }
 
     pub(crate) async fn plan_opened(
         &self,
-        change: &ChangeKey,
+        known: &Known,
         project: &Project,
         mr: &MergeRequest,
         head: &Sha,
@@ -61,9 +85,8 @@ impl Planner {
         source: &Source,
     ) -> Result<DeliveryPlan, PlanError> {
         if matches!(asked, Asked::HeadMoved) {
-            let known = self.change(change).await?;
-            if let Some(plan) = known.plan_for(head) {
-                return Ok(told(change, plan, false));
+            if let Some(plan) = known.change.plan_for(head) {
+                return Ok(told(&known.key, plan, false));
             }
         }
         let ready = mr.diff_refs.is_some();
@@ -71,7 +94,7 @@ impl Planner {
             return Err(PlanError::NotReady(std::time::Duration::from_secs(1)));
         }
         let facts = self.merge_request_facts(project, mr, head, ready).await?;
-        self.commit_plan(change, project, &facts, &asked, source).await
+        self.commit_plan(known, project, &facts, &asked, source).await
     }
 
     /// Lets `decide` look at whatever streams it asks for, and appends what follows, all or nothing.
@@ -80,14 +103,16 @@ impl Planner {
         meta: &Meta,
         decide: impl Fn(&mut Ledger) -> Result<T, Undecided>,
     ) -> Result<T, PlanError> {
-        self.decide_with(meta, &[], decide).await
+        self.decide_with(meta, &[], None, decide).await
     }
 
-    /// The same, with the streams that it will probably ask for.
-    async fn decide_with<T>(
+    /// The same, with the streams that it will probably ask for, and the change as it was when GitLab
+    /// was asked about it.
+    pub(crate) async fn decide_with<T>(
         &self,
         meta: &Meta,
         likely: &[String],
+        known: Option<&Known>,
         decide: impl Fn(&mut Ledger) -> Result<T, Undecided>,
     ) -> Result<T, PlanError> {
         let mut ends_runs = false;
@@ -105,6 +130,9 @@ impl Planner {
                     }
                     Err(Undecided::Missing(stream)) => {
                         let events = unit.events(&stream).await?;
+                        if known.is_some_and(|known| known.is_outrun(&stream, &events)) {
+                            return Err(PlanError::Outrun);
+                        }
                         // What was looked at must still be so when the decision lands.
                         unit.guard(&stream);
                         ledger.load(stream, events);
@@ -121,7 +149,7 @@ impl Planner {
 
     async fn commit_plan(
         &self,
-        key: &ChangeKey,
+        known: &Known,
         project: &Project,
         facts: &Facts,
         asked: &Asked,
@@ -135,10 +163,12 @@ impl Planner {
         self.observe(project, configured, status.aggregate.clone()).await?;
         let delivery = source.delivery.as_deref();
         let command = source.command.as_ref();
+        let key = &known.key;
         let wish = Wish { key, facts, asked, command, delivery, status: &status, sha256 };
         let statuses = stream::statuses(facts.posting_project, &facts.head);
         let likely = [stream::change(key), statuses];
-        self.decide_with(&source.meta, &likely, |ledger| planning::plan(ledger, &wish)).await
+        let plan = |ledger: &mut Ledger| planning::plan(ledger, &wish);
+        self.decide_with(&source.meta, &likely, Some(known), plan).await
     }
 
     /// Where there is no valid config, the names of the last one.

@@ -10,7 +10,7 @@ use crate::world::World;
 
 const PARTS: [&str; 6] =
     ["ingress,dispatch,web", "planner", "planner", "feedback", "feedback", REMOTE];
-/// A process that is killed keeps its lease for up to 90 s.
+/// What may follow one kill after the other: a lease of 45 s, and a quiet period of 75 s.
 const PATIENCE: Duration = Duration::from_secs(200);
 /// What is planned, run and written waits for its consumer to look three times, five seconds each.
 const LATE: Duration = Duration::from_secs(15);

@@ -30,3 +30,4 @@ mod refusals;
 mod repeats;
 #[cfg(test)]
 mod signatures;
+mod stale;
