@@ -9,10 +9,10 @@ use anyhow::{Result, bail};
 
 use crate::crew::Crew;
 use crate::say;
-use crate::town::{Expected, aggregate, house};
+use crate::town::{Expected, Verdict, aggregate, house};
 
 /// Stacks of each merge request: so many runs it asks for.
-const STACKS: u64 = 50;
+const STACKS: u16 = 50;
 /// Merge requests of each project.
 const TOGETHER: u64 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(30);
 /// Opens merge requests that ask for `runs` together, and waits until all are green.
 pub(crate) async fn burst(crew: &Arc<Crew>, runs: u64) -> Result<Vec<Expected>> {
     let mut expected = Vec::new();
-    let changes = runs.div_ceil(STACKS);
+    let changes = runs.div_ceil(u64::from(STACKS));
     for house_number in 0..changes.div_ceil(TOGETHER) {
         let (project, user) = house(crew, house_number, &config())?;
         for number in house_number * TOGETHER..changes.min((house_number + 1) * TOGETHER) {
@@ -34,12 +34,18 @@ pub(crate) async fn burst(crew: &Arc<Crew>, runs: u64) -> Result<Vec<Expected>> 
             let sha = crew.sim.by(user).commit_and_push(project, &branch, &files, &branch)?;
             let mr = crew.sim.by(user).propose(project, &branch, &branch)?;
             let headline = format!("{STACKS} stacks passed");
-            expected.push(Expected { mr, merged: None, shas: vec![sha], headline });
+            expected.push(Expected {
+                mrs: vec![mr],
+                project,
+                commits: vec![(sha, Verdict::Green)],
+                stacks: usize::from(STACKS),
+                headline,
+            });
         }
     }
     let begun = Instant::now();
     for look in 0_u32.. {
-        let states = expected.iter().map(|e| aggregate(crew, e.mr.project, &e.shas[0]));
+        let states = expected.iter().map(|e| aggregate(crew, e.project, &e.commits[0].0));
         let states: Vec<_> = states.collect();
         let green = states.iter().filter(|state| **state == Some(JobState::Success)).count();
         if green == expected.len() {

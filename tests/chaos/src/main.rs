@@ -3,38 +3,46 @@
 //! doubled or left undone.
 
 mod burst;
+mod change;
+mod converged;
 mod crew;
+mod delays;
 mod dice;
 mod disks;
+mod fault;
 mod faults;
+mod kind;
+mod nudge;
 mod oracle;
+mod part;
 mod plan;
+mod points;
 mod post;
+mod report;
+mod tally;
 mod town;
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crew::{Crew, Told};
+use converged::{AT_REST, Converged, End};
+use crew::Crew;
 use disks::Disks;
+use faults::Course;
+use kind::Kind;
 use oracle::Figures;
 use plan::Mix;
-use post::{Mangled, Post};
-use town::{Expected, Town};
-
-/// People at work at the same time.
-const DEVELOPERS: u64 = 16;
-/// Nothing may take longer to be made good after the last fault.
-const CONVERGED: Duration = Duration::from_mins(1);
-/// Where the creation of a comment or deployment was left in doubt.
-const CONVERGED_IN_DOUBT: Duration = Duration::from_mins(2);
+use post::Post;
+use report::Outcome;
+use town::{DEVELOPERS, Expected, Town, Waits};
 
 /// The bot in twelve processes, and everything that can go wrong.
 #[derive(Debug, Parser)]
@@ -53,116 +61,65 @@ struct Arguments {
     burst: Option<u64>,
 }
 
-/// A mix of faults.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
-    /// A bit of everything, over in minutes.
-    Short,
-    /// 50 kills, among them one before and one after each commit on the way of a delivery.
-    Kills,
-    /// The same with restarts of database and broker, black holes, resets, frozen processes, full
-    /// disks, and answers of GitLab that get lost.
-    Outages,
-    /// The broker says nothing from the beginning to the end.
-    NoBroker,
-}
-
-/// Nothing goes wrong.
-const NOTHING: Mix = Mix {
-    deliveries: 0,
-    kills: 0,
-    points: false,
-    freezes: 0,
-    database_crashes: 0,
-    broker_crashes: 0,
-    queues_deleted: 0,
-    black_holes: 0,
-    resets: 0,
-    disks_full: 0,
-    lost_answers: 0,
-    long: 60,
-    broker_away: false,
-};
-
-impl Kind {
-    fn mix(self, deliveries: u64) -> Mix {
-        let none = Mix { deliveries, ..NOTHING };
-        let kills = Mix { kills: 18, points: true, ..none };
-        match self {
-            Self::NoBroker => Mix { broker_away: true, ..none },
-            Self::Kills => kills,
-            Self::Outages => Mix {
-                freezes: 5,
-                database_crashes: 10,
-                broker_crashes: 10,
-                queues_deleted: 3,
-                black_holes: 5,
-                resets: 20,
-                disks_full: 5,
-                lost_answers: 10,
-                ..kills
-            },
-            Self::Short => Mix {
-                kills: 6,
-                freezes: 1,
-                database_crashes: 1,
-                broker_crashes: 1,
-                queues_deleted: 1,
-                black_holes: 2,
-                resets: 3,
-                disks_full: 1,
-                lost_answers: 3,
-                long: 10,
-                ..none
-            },
-        }
-    }
-}
-
 /// What the people saw.
 #[derive(Default)]
 struct Day {
     expected: Vec<Expected>,
     problems: Vec<String>,
-    mangled: Mangled,
     lost: u64,
-    longest: Duration,
-}
-
-/// What a run came to.
-struct Outcome {
-    day: Day,
-    figures: Figures,
-    told: Told,
-    took: Duration,
-    converged: Duration,
+    waits: Waits,
+    burst: Option<Duration>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match begin(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("{error:#}\nagain: {}", again(&arguments)));
-            ExitCode::FAILURE
+    // Whatever a server or a process does at its start, the way to see it again is told.
+    let ended = catch_unwind(AssertUnwindSafe(|| begin(&arguments)));
+    let good = match ended {
+        Ok(Ok(Ended::Here(good))) => good,
+        Ok(Ok(Ended::Inside(good))) => {
+            return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
-    }
+        Ok(Err(error)) => {
+            say(&format!("{error:#}"));
+            false
+        }
+        Err(_) => false,
+    };
+    say(&format!("again: {}", arguments.again()));
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether all was as it should be. Where disks are to fill up, small ones are made first.
-fn begin(arguments: &Arguments) -> Result<bool> {
+/// Where the run was, and whether all was as it should be.
+enum Ended {
+    Here(bool),
+    /// In a run of this program that has said everything.
+    Inside(bool),
+}
+
+/// Where disks are to fill up, small ones are made first.
+fn begin(arguments: &Arguments) -> Result<Ended> {
     let disks = Disks::mounted()?;
     if disks.is_none() && arguments.mix().disks_full > 0 {
-        return Ok(disks::with(plan::RUNNERS)?.success());
+        return Ok(Ended::Inside(disks::with(fault::RUNNERS)?.success()));
     }
     let outcome = tokio::runtime::Runtime::new()?.block_on(run(arguments, disks))?;
-    Ok(report(arguments, &outcome))
+    Ok(Ended::Here(outcome.report(arguments)))
 }
 
 impl Arguments {
     fn mix(&self) -> Mix {
-        if self.burst.is_some() { NOTHING } else { self.faults.mix(self.deliveries) }
+        if self.burst.is_some() { Mix::NOTHING } else { self.faults.mix(self.deliveries) }
+    }
+
+    fn again(&self) -> String {
+        let Self { seed, deliveries, faults, burst } = self;
+        if let Some(runs) = burst {
+            return format!("cargo xtask chaos --burst {runs}");
+        }
+        let faults = faults.to_possible_value();
+        let faults = faults.as_ref().map_or("outages", |value| value.get_name());
+        format!("cargo xtask chaos --seed {seed} --deliveries {deliveries} --faults {faults}")
     }
 }
 
@@ -183,28 +140,68 @@ async fn run(arguments: &Arguments, disks: Option<Disks>) -> Result<Outcome> {
         let crew = Arc::clone(&crew);
         async move { crew.keep_alive().await }
     });
-    let faults = tokio::spawn(faults::strike(Arc::clone(&crew), plan));
+    let course = Arc::<Course>::default();
+    let faults = tokio::spawn(faults::strike(Arc::clone(&crew), plan, Arc::clone(&course)));
     let mut post = Post::new(Arc::clone(&crew), seed)?;
-    let mut day = match burst {
-        Some(runs) => {
-            let expected = burst::burst(&crew, runs).await?;
-            Day { expected, longest: begun.elapsed(), ..Day::default() }
-        }
-        None => work(Arc::new(Town::new(Arc::clone(&crew), deliveries)), &mut post, seed).await,
+    let mut day = if let Some(runs) = burst {
+        at_once(&crew, runs).await?
+    } else {
+        let town = Town::new(Arc::clone(&crew), Arc::clone(&course), deliveries);
+        work(Arc::new(town), &mut post, seed).await
     };
-    let healed = faults.await.context("the faults")?;
-    let last = healed.max(Instant::now());
-    if let Err(error) = settle(&crew, &mut post).await {
-        day.problems.push(format!("{error:#}"));
+    course.desert();
+    let (healed, tally) = faults.await.context("the faults")?;
+    let waits = std::mem::take(&mut day.waits);
+    let end = End { healed, planner_lost: tally.planner_lost, waits };
+    let Evening { converged, at_rest, figures } = evening(&crew, &mut post, &end, &mut day).await;
+    let told = dismiss(&crew, supervisor, &mut day.problems).await;
+    Ok(Outcome {
+        looked_at: day.expected.iter().map(|expected| expected.mrs.len()).sum(),
+        problems: day.problems,
+        mangled: post.mangled,
+        lost: day.lost,
+        figures,
+        told,
+        tally,
+        converged,
+        at_rest,
+        took: begun.elapsed(),
+        burst: day.burst,
+    })
+}
+
+/// What was seen when everybody had gone home.
+struct Evening {
+    converged: Converged,
+    at_rest: Duration,
+    figures: Figures,
+}
+
+/// Waits until all is at rest, lets some old webhooks come once more, and looks at everything.
+async fn evening(crew: &Crew, post: &mut Post, end: &End, day: &mut Day) -> Evening {
+    settle(crew, post, end.last(), &mut day.problems).await;
+    let at_rest = end.last().elapsed();
+    let log = crew.reader.log().await;
+    let (converged, late) = end.judge(crew, &log);
+    day.problems.extend(late);
+    if day.burst.is_none() {
+        post.late_copies().await;
+        settle(crew, post, Instant::now(), &mut day.problems).await;
     }
-    let converged = last.elapsed();
-    let took = begun.elapsed();
-    let (figures, found) = oracle::judge(&crew, &day.expected).await;
+    let (figures, found) = oracle::judge(crew, &crew.reader.log().await, &day.expected);
     day.problems.extend(found);
-    let told = crew.dismiss().await;
-    supervisor.abort();
-    day.mangled = post.mangled;
-    Ok(Outcome { day, figures, told, took, converged })
+    let asked: usize = day.expected.iter().map(|e| e.commits.len() * e.stacks).sum();
+    if day.burst.is_some() && figures.runs != asked {
+        day.problems.push(format!("{asked} runs were asked for, and there are {}", figures.runs));
+    }
+    Evening { converged, at_rest, figures }
+}
+
+/// Very many runs, without a fault.
+async fn at_once(crew: &Arc<Crew>, runs: u64) -> Result<Day> {
+    let begun = Instant::now();
+    let expected = burst::burst(crew, runs).await?;
+    Ok(Day { expected, burst: Some(begun.elapsed()), ..Day::default() })
 }
 
 /// All developers' work, while the post is mangled.
@@ -233,92 +230,43 @@ async fn work(town: Arc<Town>, post: &mut Post, seed: u64) -> Day {
         }
     }
     day.lost = town.lost.load(Ordering::Relaxed);
-    day.longest = Duration::from_millis(town.longest.load(Ordering::Relaxed));
+    day.waits = town.waits();
     day
 }
 
 /// Waits until nothing is left to do; sends again what was not answered.
-async fn settle(crew: &Crew, post: &mut Post) -> Result<()> {
-    let begun = Instant::now();
+async fn settle(crew: &Crew, post: &mut Post, since: Instant, problems: &mut Vec<String>) {
     loop {
         let resent = post.resend();
         crew.sim.deliveries_idle().await;
         let at_rest = crew.reader.at_rest(Duration::MAX).await.unwrap_or(false);
         if at_rest && !resent && crew.sim.held_deliveries().is_empty() {
-            return Ok(());
+            return;
         }
-        if begun.elapsed() > CONVERGED_IN_DOUBT {
-            bail!(
-                "something is left to do {} s after the last fault",
-                CONVERGED_IN_DOUBT.as_secs()
-            );
+        if since.elapsed() > AT_REST {
+            let seconds = AT_REST.as_secs();
+            problems.push(format!("something is left to do {seconds} s after the last fault"));
+            return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// Prints the figures; whether all is as it should be.
-fn report(arguments: &Arguments, outcome: &Outcome) -> bool {
-    let Outcome { day, figures, told, converged, .. } = outcome;
-    let mangled = day.mangled;
-    let mut problems = day.problems.clone();
-    problems.extend(told.panics.iter().cloned());
-    let late = *converged > CONVERGED;
-    say(&format!(
-        "{} merge requests, {} runs, {} events in {:.0} s",
-        day.expected.len(),
-        figures.runs,
-        figures.events,
-        outcome.took.as_secs_f32()
-    ));
-    if arguments.burst.is_some() {
-        let runs = f64::from(u32::try_from(figures.runs).unwrap_or(u32::MAX));
-        let per_second = runs / day.longest.as_secs_f64();
-        say(&format!("{per_second:.1} runs per second until the last verdict"));
+/// All go, one by one, when all are there.
+async fn dismiss(
+    crew: &Crew,
+    supervisor: JoinHandle<()>,
+    problems: &mut Vec<String>,
+) -> part::Told {
+    if !crew.gathered().await {
+        problems.push("not all processes are at work at the end".to_owned());
     }
-    say(&format!(
-        "webhooks: {} doubled, {} copied, {} in another order, {} not answered and resent by hand",
-        mangled.doubled, mangled.copied, mangled.shuffled, mangled.resent
-    ));
-    say(&format!(
-        "processes: {} kills, {} of them at {} points; {} ended by themselves",
-        told.kills,
-        told.points.len(),
-        told.points.iter().collect::<std::collections::BTreeSet<_>>().len(),
-        told.own_ends.len()
-    ));
-    say(&format!(
-        "runs: {} attempts lost their runner, {} asked for again by hand, {} of unknown outcome",
-        figures.attempts_lost, day.lost, figures.unknown
-    ));
-    say(&format!(
-        "longest wait for a verdict {:.0} s; at rest {:.1} s after the last fault and the last \
-         verdict{}",
-        day.longest.as_secs_f32(),
-        converged.as_secs_f32(),
-        if late { ", later than it should be where nothing was left in doubt" } else { "" }
-    ));
-    for end in &told.own_ends {
-        say(&format!("  ended by itself: {end}"));
+    if supervisor.is_finished() {
+        problems.push("nobody looked after the processes any more".to_owned());
     }
-    for problem in &problems {
-        say(&format!("  PROBLEM: {problem}"));
-    }
-    let checked = day.expected.len();
-    let good = problems.is_empty() && checked > 0;
-    let verdict =
-        if good { "nothing lost, nothing doubled, nothing left undone" } else { "NOT GOOD" };
-    say(&format!("{verdict}; {checked} merge requests looked at\nagain: {}", again(arguments)));
-    good
-}
-
-fn again(Arguments { seed, deliveries, faults, burst }: &Arguments) -> String {
-    if let Some(runs) = burst {
-        return format!("cargo xtask chaos --burst {runs}");
-    }
-    let faults = faults.to_possible_value();
-    let faults = faults.as_ref().map_or("outages", |value| value.get_name());
-    format!("cargo xtask chaos --seed {seed} --deliveries {deliveries} --faults {faults}")
+    let told = crew.dismiss().await;
+    supervisor.abort();
+    told
 }
 
 /// A line for whoever watches.

@@ -1,138 +1,15 @@
 //! What goes wrong and when: everything follows from the seed.
 
-use std::fmt;
-
 use aldis_gitlab_sim::Route;
 
 use crate::dice::Dice;
+use crate::fault::{CREW, Fault, QUEUES, RUNNERS, Role, ways};
+use crate::points;
 
-/// A part of the bot that is a process of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
-    Ingress,
-    Planner,
-    Dispatch,
-    Feedback,
-    Web,
-    Runner,
-}
-
-/// The processes. Those of the same role share its work.
-pub(crate) const CREW: [Role; 12] = [
-    Role::Ingress,
-    Role::Ingress,
-    Role::Planner,
-    Role::Planner,
-    Role::Dispatch,
-    Role::Feedback,
-    Role::Feedback,
-    Role::Web,
-    Role::Runner,
-    Role::Runner,
-    Role::Runner,
-    Role::Runner,
-];
-
-/// The last of them, each with a disk of its own.
-pub(crate) const RUNNERS: usize = 4;
-
-/// Commits around which processes of a role can be killed: the kinds of their events.
-const POINTS: [(Role, &[&str]); 4] = [
-    (Role::Ingress, &["delivery_received"]),
-    (
-        Role::Planner,
-        &[
-            "lane_admitted",
-            "delivery_decided",
-            "change_planned",
-            "lane_planned",
-            "run_requested",
-            "run_released",
-            "lane_ended",
-        ],
-    ),
-    (Role::Dispatch, &["attempt_started", "run_finished"]),
-    (
-        Role::Feedback,
-        &[
-            "statuses_intended",
-            "statuses_settled",
-            "note_intended",
-            "note_confirmed",
-            "deployment_intended",
-            "deployment_confirmed",
-        ],
-    ),
-];
-
-/// Queues that may be deleted.
-const QUEUES: [&str; 4] = ["aldis.plan", "aldis.announce", "aldis.statuses", "aldis.notes"];
-
-/// Something that a process talks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Link {
-    Database,
-    Broker,
-    /// A runner's way to the run queue.
-    Server,
-    /// Everybody's way to GitLab.
-    GitLab,
-}
-
-/// Something that goes wrong. Times are in seconds; members of the crew go by their place in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// `kill -9`, and started again after a while.
-    Kill {
-        part: usize,
-        down: u64,
-    },
-    /// Killed around the commit of an event.
-    KillAt {
-        part: usize,
-        point: String,
-    },
-    /// SIGSTOP, and SIGCONT.
-    Freeze {
-        part: usize,
-        time: u64,
-    },
-    /// `-m immediate`.
-    DatabaseCrash {
-        down: u64,
-    },
-    BrokerKill {
-        down: u64,
-    },
-    /// `stop_app`.
-    BrokerStop {
-        down: u64,
-    },
-    QueueDeleted {
-        queue: &'static str,
-    },
-    /// Nothing comes through, and nothing breaks.
-    BlackHole {
-        part: usize,
-        link: Link,
-        time: u64,
-    },
-    /// All connections break.
-    Reset {
-        part: usize,
-        link: Link,
-    },
-    /// Nothing more fits on the disk that a runner works on.
-    DiskFull {
-        part: usize,
-        time: u64,
-    },
-    /// GitLab does it and does not say so.
-    LostAnswers {
-        route: Route,
-        times: u32,
-    },
-}
+/// Longer than the longest lease, that of a tracked run.
+pub(crate) const LONGER_THAN_LEASES: u64 = 105;
+/// Those who take leases, or extend them for others.
+const HOLDERS: [Role; 4] = [Role::Planner, Role::Feedback, Role::Dispatch, Role::Runner];
 
 /// How much of what.
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +20,9 @@ pub(crate) struct Mix {
     pub(crate) kills: u64,
     pub(crate) points: bool,
     pub(crate) freezes: u64,
+    /// Besides, each role that takes leases is frozen for longer than they last.
+    pub(crate) long_freezes: bool,
+    pub(crate) restarts: u64,
     pub(crate) database_crashes: u64,
     pub(crate) broker_crashes: u64,
     pub(crate) queues_deleted: u64,
@@ -150,7 +30,7 @@ pub(crate) struct Mix {
     pub(crate) resets: u64,
     pub(crate) disks_full: u64,
     pub(crate) lost_answers: u64,
-    /// Seconds of a long fault: longer than a lease, or short for a short run.
+    /// Seconds of a long fault: longer than most leases, or short for a short run.
     pub(crate) long: u64,
     /// The broker says nothing from the beginning to the end.
     pub(crate) broker_away: bool,
@@ -164,16 +44,42 @@ pub(crate) struct Planned {
 }
 
 impl Mix {
+    /// Nothing goes wrong.
+    pub(crate) const NOTHING: Self = Self {
+        deliveries: 0,
+        kills: 0,
+        points: false,
+        freezes: 0,
+        long_freezes: false,
+        restarts: 0,
+        database_crashes: 0,
+        broker_crashes: 0,
+        queues_deleted: 0,
+        black_holes: 0,
+        resets: 0,
+        disks_full: 0,
+        lost_answers: 0,
+        long: 60,
+        broker_away: false,
+    };
+
     /// Spreads all faults over the time in which webhooks come.
     pub(crate) fn plan(&self, seed: u64) -> Vec<Planned> {
         let mut dice = Dice::new(seed, 1);
-        let mut faults = if self.points { points() } else { Vec::new() };
-        // Everybody once before anybody twice.
-        let mut victims: Vec<usize> = (0..CREW.len()).collect();
-        dice.shuffle(&mut victims);
-        faults.extend(
-            victims.iter().cycle().zip(0..self.kills).map(|(part, _)| kill(*part, &mut dice)),
-        );
+        let mut faults = if self.points { points::kills() } else { Vec::new() };
+        let parts: Vec<usize> = (0..CREW.len()).collect();
+        faults.extend(dealt(&parts, self.kills, &mut dice).map(|part| kill(part, &mut dice)));
+        faults.extend(dealt(&parts, self.restarts, &mut dice).map(|part| Fault::Restart { part }));
+        if self.long_freezes {
+            faults.extend(HOLDERS.map(|role| long_freeze(role, &mut dice)));
+        }
+        let queues = dealt(&QUEUES, self.queues_deleted, &mut dice);
+        faults.extend(queues.map(|queue| Fault::QueueDeleted { queue }));
+        let mut ways = dealt(&ways(), self.black_holes + self.resets, &mut dice);
+        let dark = ways.by_ref().take(usize::try_from(self.black_holes).unwrap_or(usize::MAX));
+        let time = self.long.min(30);
+        faults.extend(dark.map(|(part, link)| Fault::BlackHole { part, link, time }));
+        faults.extend(ways.map(|(part, link)| Fault::Reset { part, link }));
         let mut add = |count: u64, make: fn(&mut Dice, u64) -> Fault| {
             for _ in 0..count {
                 faults.push(make(&mut dice, self.long));
@@ -182,43 +88,17 @@ impl Mix {
         add(self.freezes, freeze);
         add(self.database_crashes, |dice, _| Fault::DatabaseCrash { down: 1 + dice.below(5) });
         add(self.broker_crashes, broker);
-        add(self.queues_deleted, |dice, _| Fault::QueueDeleted { queue: dice.one_of(&QUEUES) });
-        add(self.black_holes, black_hole);
-        add(self.resets, |dice, _| {
-            let (part, link) = link(dice);
-            Fault::Reset { part, link }
-        });
         add(self.disks_full, disk_full);
-        add(self.lost_answers, |dice, _| Fault::LostAnswers {
-            route: dice.one_of(&[
-                Route::StatusPost,
-                Route::NoteCreate,
-                Route::NoteUpdate,
-                Route::DeploymentCreate,
-                Route::DeploymentUpdate,
-            ]),
-            times: 1 + u32::try_from(dice.below(3)).unwrap_or(0),
-        });
+        add(self.lost_answers, lost_answers);
         spread(faults, self.deliveries, &mut dice)
     }
 }
 
-/// Each commit of each role, from both sides.
-fn points() -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (role, kinds) in POINTS {
-        let parts: Vec<usize> = (0..CREW.len()).filter(|part| CREW[*part] == role).collect();
-        let moments = kinds.iter().flat_map(|kind| ["before", "after"].map(|side| (side, kind)));
-        for (number, (side, kind)) in moments.enumerate() {
-            let part = parts[number % parts.len()];
-            faults.push(Fault::KillAt { part, point: format!("{side}:{kind}") });
-        }
-    }
-    faults
-}
-
-fn part(dice: &mut Dice) -> usize {
-    usize::try_from(dice.below(CREW.len() as u64)).unwrap_or(0)
+/// So many of them: each once before any comes twice.
+fn dealt<T: Copy>(all: &[T], count: u64, dice: &mut Dice) -> impl Iterator<Item = T> + use<T> {
+    let mut all = all.to_vec();
+    dice.shuffle(&mut all);
+    all.into_iter().cycle().take(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 fn kill(part: usize, dice: &mut Dice) -> Fault {
@@ -228,7 +108,13 @@ fn kill(part: usize, dice: &mut Dice) -> Fault {
 }
 
 fn freeze(dice: &mut Dice, long: u64) -> Fault {
-    Fault::Freeze { part: part(dice), time: long + dice.below(long) }
+    let part = usize::try_from(dice.below(CREW.len() as u64)).unwrap_or(0);
+    Fault::Freeze { part, time: long + dice.below(long) }
+}
+
+fn long_freeze(role: Role, dice: &mut Dice) -> Fault {
+    let parts: Vec<usize> = (0..CREW.len()).filter(|part| CREW[*part] == role).collect();
+    Fault::Freeze { part: dice.one_of(&parts), time: LONGER_THAN_LEASES + dice.below(15) }
 }
 
 fn broker(dice: &mut Dice, _: u64) -> Fault {
@@ -236,26 +122,21 @@ fn broker(dice: &mut Dice, _: u64) -> Fault {
     if dice.percent(50) { Fault::BrokerKill { down } } else { Fault::BrokerStop { down } }
 }
 
-fn link(dice: &mut Dice) -> (usize, Link) {
-    let part = part(dice);
-    let link = match (CREW[part], dice.below(3)) {
-        (_, 0) => Link::GitLab,
-        (Role::Runner, _) => Link::Server,
-        (_, 1) => Link::Broker,
-        _ => Link::Database,
-    };
-    (part, link)
-}
-
-fn black_hole(dice: &mut Dice, long: u64) -> Fault {
-    let (part, link) = link(dice);
-    Fault::BlackHole { part, link, time: long.min(30) }
-}
-
 fn disk_full(dice: &mut Dice, long: u64) -> Fault {
     let first = CREW.len() - RUNNERS;
     let part = first + usize::try_from(dice.below(RUNNERS as u64)).unwrap_or(0);
     Fault::DiskFull { part, time: long.min(30) }
+}
+
+fn lost_answers(dice: &mut Dice, _: u64) -> Fault {
+    let route = dice.one_of(&[
+        Route::StatusPost,
+        Route::NoteCreate,
+        Route::NoteUpdate,
+        Route::DeploymentCreate,
+        Route::DeploymentUpdate,
+    ]);
+    Fault::LostAnswers { route, times: 1 + u32::try_from(dice.below(3)).unwrap_or(0) }
 }
 
 /// In any order, with even gaps, none at the very beginning or end.
@@ -266,63 +147,34 @@ fn spread(mut faults: Vec<Fault>, deliveries: u64, dice: &mut Dice) -> Vec<Plann
     placed.map(|(fault, n)| Planned { at: deliveries * n / (count + 2), fault }).collect()
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ingress => "ingress",
-            Self::Planner => "planner",
-            Self::Dispatch => "dispatch",
-            Self::Feedback => "feedback",
-            Self::Web => "web",
-            Self::Runner => "runner",
-        })
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |part: &usize| format!("{} {part}", CREW[*part]);
-        match self {
-            Self::Kill { part, down } => write!(f, "kill {}, {down} s", name(part)),
-            Self::KillAt { part, point } => write!(f, "kill {} at {point}", name(part)),
-            Self::Freeze { part, time } => write!(f, "freeze {} for {time} s", name(part)),
-            Self::DatabaseCrash { down } => write!(f, "crash the database, {down} s"),
-            Self::BrokerKill { down } => write!(f, "kill the broker, {down} s"),
-            Self::BrokerStop { down } => write!(f, "stop the broker's app, {down} s"),
-            Self::QueueDeleted { queue } => write!(f, "delete queue {queue}"),
-            Self::BlackHole { part, link, time } => {
-                write!(f, "black hole between {} and {link:?}, {time} s", name(part))
-            }
-            Self::Reset { part, link } => write!(f, "reset {} and {link:?}", name(part)),
-            Self::DiskFull { part, time } => {
-                write!(f, "fill the disk of {}, {time} s", name(part))
-            }
-            Self::LostAnswers { route, times } => write!(f, "{times} lost answers to {route:?}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::fault::Link;
 
     const ALL: Mix = Mix {
         deliveries: 1000,
         kills: 30,
         points: true,
         freezes: 5,
+        long_freezes: true,
+        restarts: 12,
         database_crashes: 5,
         broker_crashes: 5,
-        queues_deleted: 2,
+        queues_deleted: 6,
         black_holes: 10,
-        resets: 10,
+        resets: 12,
         disks_full: 5,
         lost_answers: 10,
-        long: 60,
-        broker_away: false,
+        ..Mix::NOTHING
     };
+
+    /// What `wanted` says of each fault of a plan.
+    fn all<T: Ord>(wanted: impl Fn(Fault) -> Option<T>) -> BTreeSet<T> {
+        ALL.plan(1).into_iter().filter_map(|planned| wanted(planned.fault)).collect()
+    }
 
     #[test]
     fn the_same_seed_is_the_same_plan_and_another_is_not() {
@@ -332,24 +184,56 @@ mod tests {
 
     #[test]
     fn every_role_is_killed_and_every_point_is_met_from_both_sides() {
-        let plan = ALL.plan(1);
-        let killed: BTreeSet<Role> = plan
-            .iter()
-            .filter_map(|planned| match planned.fault {
-                Fault::Kill { part, .. } => Some(CREW[part]),
-                _ => None,
-            })
-            .collect();
+        let killed = all(|fault| match fault {
+            Fault::Kill { part, .. } => Some(CREW[part]),
+            _ => None,
+        });
         assert_eq!(killed.len(), 6, "{killed:?}");
-        let points: BTreeSet<&String> = plan
-            .iter()
-            .filter_map(|planned| match &planned.fault {
-                Fault::KillAt { point, .. } => Some(point),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(points.len(), 2 * POINTS.iter().map(|(_, kinds)| kinds.len()).sum::<usize>());
+        let points = all(|fault| match fault {
+            Fault::KillAt { point, .. } => Some(point),
+            _ => None,
+        });
+        let kinds = points::POINTS.iter().map(|(_, kinds)| kinds.len()).sum::<usize>();
+        assert_eq!(points.len(), 2 * kinds);
+    }
+
+    #[test]
+    fn faults_come_one_by_one_and_end_before_the_day_does() {
+        let plan = ALL.plan(1);
         assert!(plan.is_sorted_by_key(|planned| planned.at));
         assert!(plan.last().is_some_and(|last| last.at < ALL.deliveries));
+    }
+
+    #[test]
+    fn every_way_breaks_once_before_any_breaks_twice() {
+        let broken = all(|fault| match fault {
+            Fault::BlackHole { part, link, .. } | Fault::Reset { part, link } => Some((part, link)),
+            _ => None,
+        });
+        assert_eq!(broken, ways().into_iter().collect());
+        assert!(broken.contains(&(0, Link::Door)));
+    }
+
+    #[test]
+    fn each_process_is_restarted_and_each_shared_queue_deleted() {
+        let restarted = all(|fault| match fault {
+            Fault::Restart { part } => Some(part),
+            _ => None,
+        });
+        assert_eq!(restarted.len(), CREW.len());
+        let deleted = all(|fault| match fault {
+            Fault::QueueDeleted { queue } => Some(queue),
+            _ => None,
+        });
+        assert_eq!(deleted, QUEUES.into_iter().collect());
+    }
+
+    #[test]
+    fn who_takes_leases_is_frozen_for_longer_than_they_last() {
+        let frozen = all(|fault| match fault {
+            Fault::Freeze { part, time } if time >= LONGER_THAN_LEASES => Some(CREW[part]),
+            _ => None,
+        });
+        assert!(HOLDERS.iter().all(|role| frozen.contains(role)), "{frozen:?}");
     }
 }

@@ -1,18 +1,26 @@
-//! Developers at work: each opens a merge request, waits for the verdict, mends it, and merges or
-//! gives up. Whoever waits for too long says so.
+//! Developers at work, each in a project of its own, and what must stand there when they are done.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use aldis_gitlab_sim::{
-    AccessLevel, JobState, MergeRequestRef, ProjectId, Secret, Trigger, UserId,
+    AccessLevel, JobState, JobView, MergeRequestRef, ProjectId, Secret, Trigger, UserId,
 };
 use aldis_tests::HOOK_SECRET;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::change::Change;
 use crate::crew::Crew;
 use crate::dice::Dice;
+use crate::faults::Course;
+
+/// People at work at the same time.
+pub(crate) const DEVELOPERS: u64 = 16;
+/// A branch beside the default one, for merge requests that go to both.
+pub(crate) const RELEASE: &str = "release";
+/// Of a hundred merge requests so many are a developer's first in a new project.
+const MOVES: u64 = 6;
 
 const CONFIG: &str = "\
 version: 1
@@ -26,50 +34,89 @@ stacks:
       - { name: deploy, run: test -z $ALDIS_ENVIRONMENT || sleep 0.2 }
     environment: { name: production, url: https://app.example.org, tier: production }
 ";
-/// Longest wait for one verdict. A note left in doubt twice, a run that lost two runners and a
-/// database that was away fit in it.
-const PATIENCE: Duration = Duration::from_mins(8);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Of the config.
+pub(crate) const STACKS: usize = 2;
 
 /// What all developers share.
 pub(crate) struct Town {
     pub(crate) crew: Arc<Crew>,
-    /// They go home when GitLab has sent so many webhooks.
-    pub(crate) deliveries: u64,
+    course: Arc<Course>,
+    /// They go home when GitLab has sent so many webhooks and nothing breaks any more.
+    deliveries: u64,
     /// Merge requests brought to an end.
     pub(crate) ended: AtomicU64,
-    /// The longest wait for a verdict, in milliseconds.
-    pub(crate) longest: AtomicU64,
     /// Verdicts that were not red or green because every attempt had lost its runner.
     pub(crate) lost: AtomicU64,
+    waits: Mutex<Waits>,
+}
+
+/// What people asked for, and when.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Waits {
+    pub(crate) verdicts: Vec<Wait>,
+    /// When somebody last did something.
+    pub(crate) last_act: Option<Instant>,
+}
+
+/// One verdict that somebody waited for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wait {
+    pub(crate) sha: String,
+    pub(crate) project: ProjectId,
+    pub(crate) asked: Instant,
+    pub(crate) stood: Instant,
+}
+
+/// How a commit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Green,
+    /// The first stack, and so the second was not begun.
+    Red,
+    /// Superseded, or on request.
+    Canceled,
+    /// A merge, which deploys: green unless nobody knows how that went.
+    Deployed,
+    /// A merge of which every attempt of a run lost its runner.
+    Lost,
 }
 
 /// What must stand there at the end.
 #[derive(Debug, Clone)]
 pub(crate) struct Expected {
-    pub(crate) mr: MergeRequestRef,
-    /// Of the merge, which deploys.
-    pub(crate) merged: Option<String>,
+    /// All of one branch.
+    pub(crate) mrs: Vec<MergeRequestRef>,
+    pub(crate) project: ProjectId,
     /// All commits.
-    pub(crate) shas: Vec<String>,
-    /// What the comment says of the last one.
+    pub(crate) commits: Vec<(String, Verdict)>,
+    /// Stacks of each.
+    pub(crate) stacks: usize,
+    /// What the comments say of the last one.
     pub(crate) headline: String,
 }
 
 impl Town {
-    pub(crate) fn new(crew: Arc<Crew>, deliveries: u64) -> Self {
-        let (ended, longest, lost) = Default::default();
-        Self { crew, deliveries, ended, longest, lost }
+    pub(crate) fn new(crew: Arc<Crew>, course: Arc<Course>, deliveries: u64) -> Self {
+        let (ended, lost, waits) = Default::default();
+        Self { crew, course, deliveries, ended, lost, waits }
     }
 
-    /// Works in a project of its own until the day is over; all that must be seen at the end.
+    /// Works until the day is over; all that must be seen at the end.
     pub(crate) async fn developer(&self, number: u64, seed: u64) -> Result<Vec<Expected>> {
         let mut dice = Dice::new(seed, 100 + number);
-        let (project, user) = self.settle_in(number)?;
         let mut expected = Vec::new();
+        let (mut houses, mut home) = (0, None);
         for round in 0.. {
-            if self.crew.sim.deliveries_fired() >= self.deliveries {
+            if self.crew.sim.deliveries_fired() >= self.deliveries && self.course.is_calm() {
                 break;
+            }
+            let (project, user) = match home.filter(|_| !dice.percent(MOVES)) {
+                Some(home) => home,
+                None => house(&self.crew, number + houses * DEVELOPERS, CONFIG)?,
+            };
+            if home != Some((project, user)) {
+                houses += 1;
+                home = Some((project, user));
             }
             let change = Change { town: self, project, user, branch: format!("change-{round}") };
             let done = change.live(&mut dice).await;
@@ -79,8 +126,38 @@ impl Town {
         Ok(expected)
     }
 
-    fn settle_in(&self, number: u64) -> Result<(ProjectId, UserId)> {
-        house(&self.crew, number, CONFIG)
+    /// Somebody does something now.
+    pub(crate) fn acts(&self) -> Instant {
+        let now = Instant::now();
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.last_act = waits.last_act.max(Some(now));
+        now
+    }
+
+    /// A verdict stands.
+    pub(crate) fn stands(&self, project: ProjectId, sha: &str, asked: Instant) {
+        let wait = Wait { sha: sha.to_owned(), project, asked, stood: Instant::now() };
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).verdicts.push(wait);
+    }
+
+    pub(crate) fn waits(&self) -> Waits {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Verdict {
+    /// What a line may show of it at the end. `unknown`: nobody knows how the deployment went.
+    pub(crate) fn allows(self, line: &str, unknown: bool) -> &'static [JobState] {
+        match (self, line) {
+            (Self::Red, "aldis" | "aldis/app") => &[JobState::Failed],
+            (Self::Red, _) => &[JobState::Skipped],
+            (Self::Canceled, "aldis" | "aldis/app") => &[JobState::Canceled],
+            // It was not begun, because of the other or like it.
+            (Self::Canceled, _) => &[JobState::Canceled, JobState::Skipped],
+            (Self::Deployed, "aldis" | "aldis/deploy") if unknown => &[JobState::Failed],
+            (Self::Green | Self::Deployed, _) => &[JobState::Success],
+            (Self::Lost, _) => &[JobState::Canceled, JobState::Skipped, JobState::Success],
+        }
     }
 }
 
@@ -92,132 +169,21 @@ pub(crate) fn house(crew: &Crew, number: u64, config: &str) -> Result<(ProjectId
     sim.set_member(project, crew.bot_user, AccessLevel::Maintainer)?;
     let files = [(".aldis.yml", Some(config)), ("test.sh", Some("true\n"))];
     sim.by(user).commit_and_push(project, "main", &files, "Begin")?;
+    sim.by(user).push(project, RELEASE, "main")?;
     let secret = Secret::Token(HOOK_SECRET.to_owned());
     sim.add_hook(project, &crew.webhook_url(), secret, Trigger::ALL)?;
     Ok((project, user))
 }
 
-/// The aggregate's state in the commit's newest pipeline that has one.
+/// Our lines in the commit's newest pipeline that has an aggregate.
+pub(crate) fn lines(crew: &Crew, project: ProjectId, sha: &str) -> Vec<JobView> {
+    let pipelines = crew.sim.pipeline_views(project, sha).into_iter();
+    let mut ours = pipelines.filter(|p| p.jobs.iter().any(|job| job.name == "aldis"));
+    let jobs = ours.next().map(|pipeline| pipeline.jobs).unwrap_or_default();
+    jobs.into_iter().filter(|job| job.name.split('/').next() == Some("aldis")).collect()
+}
+
+/// The aggregate's state.
 pub(crate) fn aggregate(crew: &Crew, project: ProjectId, sha: &str) -> Option<JobState> {
-    let pipelines = crew.sim.pipeline_views(project, sha);
-    let jobs = pipelines.iter().flat_map(|pipeline| &pipeline.jobs);
-    jobs.into_iter().find(|job| job.name == "aldis").map(|job| job.state)
-}
-
-/// One merge request of one developer.
-struct Change<'a> {
-    town: &'a Town,
-    project: ProjectId,
-    user: UserId,
-    branch: String,
-}
-
-impl Change<'_> {
-    async fn live(&self, dice: &mut Dice) -> Result<Expected> {
-        let sim = &self.town.crew.sim;
-        let red = dice.percent(40);
-        let mut shas = vec![self.push(if red { "false" } else { "true" }, dice)?];
-        let mr = sim.by(self.user).propose(self.project, &self.branch, &self.branch)?;
-        self.verdict(mr, &shas[0], !red).await?;
-        if red || dice.percent(30) {
-            let sha = self.push("true", dice)?;
-            self.verdict(mr, &sha, true).await?;
-            shas.push(sha);
-        }
-        // Nobody goes before all is green.
-        let headline = "2 stacks passed".to_owned();
-        if dice.percent(30) {
-            sim.by(self.user).close(mr)?;
-            return Ok(Expected { mr, merged: None, shas, headline });
-        }
-        let merged = sim.by(self.user).merge(mr)?;
-        self.deployed(&merged).await?;
-        shas.push(merged.clone());
-        Ok(Expected { mr, merged: Some(merged), shas, headline })
-    }
-
-    fn push(&self, test: &str, dice: &mut Dice) -> Result<String> {
-        let text = format!("{test} # {}\n", dice.next());
-        let files = [("test.sh", Some(text.as_str()))];
-        let sim = &self.town.crew.sim;
-        Ok(sim.by(self.user).commit_and_push(self.project, &self.branch, &files, &self.branch)?)
-    }
-
-    /// Waits until the merge request says how its head did, and that it is right.
-    async fn verdict(&self, mr: MergeRequestRef, sha: &str, green: bool) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let state = self.state(sha);
-            if state == Some(JobState::Canceled) && self.was_lost(sha) {
-                // Nobody's fault; a person asks once more.
-                self.town.lost.fetch_add(1, Ordering::Relaxed);
-                self.town.crew.sim.by(self.user).comment(mr, "/retest")?;
-                self.until_it_moves(sha).await;
-            }
-            let right = if green { JobState::Success } else { JobState::Failed };
-            match state {
-                Some(state) if state == right => break,
-                Some(JobState::Success | JobState::Failed) => {
-                    bail!("!{} of {sha}: {state:?}, not {right:?}", mr.iid)
-                }
-                _ => self.wait(begun, &format!("!{} of {sha} has no verdict", mr.iid)).await?,
-            }
-        }
-        self.town.longest.fetch_max(millis(begun), Ordering::Relaxed);
-        let page = self.town.crew.sim.merge_request_page(mr)?;
-        let notes = page.notes.iter().filter(|note| note.author == "aldis").count();
-        if notes > 1 {
-            bail!("!{} shows {notes} comments", mr.iid);
-        }
-        Ok(())
-    }
-
-    /// Waits until the merge has deployed, well or with an outcome that nobody knows.
-    async fn deployed(&self, sha: &str) -> Result<()> {
-        let begun = Instant::now();
-        while !matches!(self.state(sha), Some(JobState::Success | JobState::Failed)) {
-            self.wait(begun, &format!("the merge {sha} has no verdict")).await?;
-        }
-        self.town.longest.fetch_max(millis(begun), Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn wait(&self, begun: Instant, problem: &str) -> Result<()> {
-        if begun.elapsed() > PATIENCE {
-            bail!("{problem} after {} s:\n{}", PATIENCE.as_secs(), self.seen());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-        Ok(())
-    }
-
-    async fn until_it_moves(&self, sha: &str) {
-        let begun = Instant::now();
-        while self.state(sha) == Some(JobState::Canceled) && begun.elapsed() < PATIENCE {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    fn state(&self, sha: &str) -> Option<JobState> {
-        aggregate(&self.town.crew, self.project, sha)
-    }
-
-    fn was_lost(&self, sha: &str) -> bool {
-        let pipelines = self.town.crew.sim.pipeline_views(self.project, sha);
-        let jobs = pipelines.iter().flat_map(|pipeline| &pipeline.jobs);
-        jobs.into_iter().any(|job| {
-            job.description.as_deref().is_some_and(|text| text.contains("lost its runner"))
-        })
-    }
-
-    fn seen(&self) -> String {
-        let pages = (1..).map_while(|iid| {
-            let mr = MergeRequestRef { project: self.project, iid };
-            self.town.crew.sim.merge_request_page(mr).ok()
-        });
-        pages.last().map(|page| page.to_string()).unwrap_or_default()
-    }
-}
-
-fn millis(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    lines(crew, project, sha).into_iter().find(|job| job.name == "aldis").map(|job| job.state)
 }

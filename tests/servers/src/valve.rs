@@ -1,7 +1,10 @@
 //! A way to a server that can be shut, and whose connections can be broken.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,6 +15,7 @@ use tokio::task::JoinHandle;
 pub struct Valve {
     url: String,
     state: watch::Sender<State>,
+    traffic: Arc<Traffic>,
     accepting: JoinHandle<()>,
 }
 
@@ -20,6 +24,14 @@ struct State {
     is_open: bool,
     /// How often all connections were broken.
     cuts: u64,
+}
+
+#[derive(Debug, Default)]
+struct Traffic {
+    /// Connections that there are.
+    connections: AtomicUsize,
+    /// How often something came while it was shut.
+    held_up: AtomicU64,
 }
 
 impl Valve {
@@ -40,8 +52,9 @@ impl Valve {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let (state, seen) = watch::channel(State { is_open: true, cuts: 0 });
-        let accepting = tokio::spawn(accept(listener, servers, seen));
-        Self { url: format!("http://{address}"), state, accepting }
+        let traffic = Arc::<Traffic>::default();
+        let accepting = tokio::spawn(accept(listener, servers, seen, Arc::clone(&traffic)));
+        Self { url: format!("http://{address}"), state, traffic, accepting }
     }
 
     /// The URL that leads through it.
@@ -59,9 +72,16 @@ impl Valve {
         self.state.send_modify(|state| state.is_open = true);
     }
 
-    /// Breaks all connections that there are.
-    pub fn cut(&self) {
+    /// How often something was held up, since it was made.
+    pub fn held_up(&self) -> u64 {
+        self.traffic.held_up.load(Ordering::Relaxed)
+    }
+
+    /// Breaks all connections that there are, by a reset at both ends. Returns how many.
+    pub fn cut(&self) -> usize {
+        let broken = self.traffic.connections.load(Ordering::Relaxed);
         self.state.send_modify(|state| state.cuts += 1);
+        broken
     }
 }
 
@@ -71,7 +91,12 @@ impl Drop for Valve {
     }
 }
 
-async fn accept(listener: TcpListener, servers: Vec<String>, state: watch::Receiver<State>) {
+async fn accept(
+    listener: TcpListener,
+    servers: Vec<String>,
+    state: watch::Receiver<State>,
+    traffic: Arc<Traffic>,
+) {
     let mut turn = 0;
     while let Ok((near, _)) = listener.accept().await {
         turn += 1;
@@ -85,32 +110,80 @@ async fn accept(listener: TcpListener, servers: Vec<String>, state: watch::Recei
         }
         // Servers that are not there are seen as a connection that ends at once.
         let Some(far) = reached else { continue };
-        let cuts = state.borrow().cuts;
-        let (near, far) = (near.into_split(), far.into_split());
-        tokio::spawn(until_cut(carry(near.0, far.1, state.clone()), state.clone(), cuts));
-        tokio::spawn(until_cut(carry(far.0, near.1, state.clone()), state.clone(), cuts));
+        let (state, traffic) = (state.clone(), Arc::clone(&traffic));
+        tokio::spawn(async move {
+            traffic.connections.fetch_add(1, Ordering::Relaxed);
+            join(near, far, state, &traffic).await;
+            traffic.connections.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 }
 
-/// Dropping the halves that `carrying` holds breaks the connection.
-async fn until_cut(
-    carrying: impl Future<Output = ()>,
+/// Carries both ways, until both have ended or all connections are broken.
+async fn join(
+    mut near: TcpStream,
+    mut far: TcpStream,
     mut state: watch::Receiver<State>,
-    cuts: u64,
+    traffic: &Traffic,
 ) {
-    tokio::select! {
-        () = carrying => {}
+    let cuts = state.borrow().cuts;
+    let (near_ends, far_ends) = (near.split(), far.split());
+    let there = carry(near_ends.0, far_ends.1, state.clone(), traffic);
+    let back = carry(far_ends.0, near_ends.1, state.clone(), traffic);
+    let is_cut = tokio::select! {
+        _ = async { tokio::join!(there, back) } => false,
         // An error: the valve is gone.
-        _ = state.wait_for(|state| state.cuts != cuts) => {}
+        _ = state.wait_for(|state| state.cuts != cuts) => true,
+    };
+    if is_cut {
+        // Whoever has left already cannot be told.
+        let _ = (near.set_zero_linger(), far.set_zero_linger());
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+async fn carry(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut state: watch::Receiver<State>,
+    traffic: &Traffic,
+) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if !state.borrow().is_open {
+            traffic.held_up.fetch_add(1, Ordering::Relaxed);
+        }
         let is_open = state.wait_for(|state| state.is_open).await.is_ok();
         if !is_open || to.write_all(&bytes[..count]).await.is_err() {
-            return;
+            break;
         }
+    }
+    // The other end may have ended it.
+    let _ = to.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cut_is_a_reset_at_both_ends_and_what_is_held_up_goes_on() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let valve = Valve::before(&format!("http://{address}")).await;
+        assert_eq!(valve.cut(), 0);
+        let mut near = TcpStream::connect(valve.url().trim_start_matches("http://")).await.unwrap();
+        let (mut far, _) = server.accept().await.unwrap();
+        valve.shut();
+        near.write_all(b"1").await.unwrap();
+        while valve.held_up() == 0 {
+            tokio::task::yield_now().await;
+        }
+        valve.open();
+        assert_eq!(far.read_u8().await.unwrap(), b'1');
+        assert_eq!(valve.cut(), 1);
+        assert_eq!(near.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(far.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
 }
