@@ -13,7 +13,6 @@ mod glance;
 mod plan;
 mod project;
 
-use std::pin::pin;
 use std::time::Duration;
 
 use aldis_bus::{Baton, Bus, Step};
@@ -97,7 +96,7 @@ impl Planner {
     /// Handles an item and ends its lease. Returns for how long GitLab takes no calls.
     async fn take(&self, claimed: &Claimed, glance: &Glance) -> Result<Duration, StoreError> {
         let mut closed = Duration::ZERO;
-        let release = match self.keeping(claimed, self.handle(claimed, glance)).await {
+        let release = match self.keeping(claimed, Box::pin(self.handle(claimed, glance))).await {
             Ok(release) => release,
             // Somebody else has the item.
             Err(PlanError::Store(StoreError::FencedOff)) => None,
@@ -114,10 +113,9 @@ impl Planner {
     }
 
     /// Keeps the lease as long as the work goes on. If it is lost, what comes of the work is refused.
-    async fn keeping<T>(&self, claimed: &Claimed, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
+    async fn keeping<T>(&self, claimed: &Claimed, mut work: impl Future<Output = T> + Unpin) -> T {
         loop {
-            if let Ok(done) = tokio::time::timeout(SIGN_EVERY, work.as_mut()).await {
+            if let Ok(done) = tokio::time::timeout(SIGN_EVERY, &mut work).await {
                 return done;
             }
             if let Err(error) = self.store.extend(&claimed.fence(), LEASE).await {

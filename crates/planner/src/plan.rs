@@ -84,10 +84,9 @@ impl Planner {
         asked: Asked,
         source: &Source,
     ) -> Result<DeliveryPlan, PlanError> {
-        if matches!(asked, Asked::HeadMoved) {
-            if let Some(plan) = known.change.plan_for(head) {
-                return Ok(told(&known.key, plan, false));
-            }
+        let known_plan = known.change.plan_for(head).filter(|_| matches!(asked, Asked::HeadMoved));
+        if let Some(plan) = known_plan {
+            return Ok(told(&known.key, plan, false));
         }
         let ready = mr.diff_refs.is_some();
         if !ready && source.tries < DIFF_TRIES {
