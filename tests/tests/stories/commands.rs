@@ -182,7 +182,7 @@ async fn cancel_ends_what_runs_and_retest_begins_it_again() {
     A web: canceled
     A web: canceled
     ");
-    story.finish().await;
+    story.finish_doubled(84).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::needs::settle_needs;
 use super::{Asked, Ledger, Undecided, Wish, branch_of};
 use crate::change::{Chosen, Draft, by_need};
+use crate::event::EndReason;
 use crate::event::change::{ChangePlanned, PlanVerdict, StackDecision};
 use crate::event::run::{Audience, Deploys, RunRequested};
 use crate::id::RunId;
@@ -117,7 +118,8 @@ impl Wish<'_> {
                 run.satisfies() && !over
             }
             Asked::Retest => run.satisfies() && (passed || !over),
-            _ => stands(run, chosen, others),
+            // A hook that comes late, or once more, does not begin what a person has stopped.
+            _ => stands(run, chosen, others) || matches!(run.cancel, Some(EndReason::Asked { .. })),
         }
     }
 
