@@ -159,8 +159,14 @@ impl Post {
     /// Somebody who does not know the secret, and something that nobody can read.
     async fn stranger(&self) {
         let key = format!("stranger-{}", self.rounds);
-        self.post("Push Hook", "a guess", key.clone(), b"{}".to_vec()).await;
-        self.post("Push Hook", HOOK_SECRET, key, b"{".to_vec()).await;
+        let mut posts = [("a guess", "{}"), (HOOK_SECRET, "{")];
+        // Ingresses take turns; each is to see either.
+        if (self.rounds / STRANGERS).is_multiple_of(2) {
+            posts.reverse();
+        }
+        for (secret, body) in posts {
+            self.post("Push Hook", secret, key.clone(), body.into()).await;
+        }
     }
 
     async fn post(&self, event: &str, secret: &str, key: String, body: Vec<u8>) -> bool {
