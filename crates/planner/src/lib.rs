@@ -112,7 +112,8 @@ impl Planner {
         Ok(closed)
     }
 
-    /// Keeps the lease as long as the work goes on. If it is lost, what comes of the work is refused.
+    /// Keeps the lease as long as the work goes on. If it is lost, the decision is refused, and the
+    /// plan unless nobody has told of the change meanwhile: then it is as good as another's.
     async fn keeping<T>(&self, claimed: &Claimed, mut work: impl Future<Output = T> + Unpin) -> T {
         loop {
             if let Ok(done) = tokio::time::timeout(SIGN_EVERY, &mut work).await {

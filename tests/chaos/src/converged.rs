@@ -14,7 +14,8 @@ use crate::delays::Delays;
 use crate::town::{Wait, Waits};
 
 pub(crate) const STANDS: Duration = Duration::from_mins(1);
-/// A tracked run's lease lasts 100 s, a planner's 90 s; a creation is made again after 75 s.
+/// A tracked run's lease lasts 100 s, a planner's 45 s, and then it is
+/// planned from the beginning; a creation is made again after 75 s.
 const STANDS_LATER: Duration = Duration::from_mins(2);
 /// Nothing is planned for later either. A write that was in the hands of a lost writer (45 s) is
 /// read, and compared 75 s after that; each is looked for every five seconds.
