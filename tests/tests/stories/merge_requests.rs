@@ -137,3 +137,33 @@ async fn two_merge_requests_with_one_head_get_a_comment_each_and_one_run() {
     "#);
     story.finish_doubled(4).await;
 }
+
+#[tokio::test]
+async fn a_repeated_run_is_told_whichever_merge_request_of_two_asked_for_it() {
+    const RED: Setup = Setup::USUAL.with(
+        "\
+version: 1
+stacks:
+  app:
+    steps: [{ name: test, run: 'false' }]
+  deploy:
+    needs: [app]
+    steps: [{ name: deploy, run: 'true' }]
+",
+    );
+    let story = RED.start().await;
+    story.alice().push(story.project, "stable", "main").unwrap();
+    let to_main = story.propose_commit("A", &[("code", "1")]);
+    story.propose_to("feature", "stable");
+    story.settle().await;
+    story.comment(to_main, "/retest");
+    story.settle().await;
+    insta::assert_snapshot!(story.statuses("A"), @r#"
+    feature A: failed (external)
+      aldis: failed "1 of 2 stacks failed: app"
+      aldis/app: failed "test failed with exit code 1"
+      aldis/deploy: skipped "app did not pass"
+      (3 retried)
+    "#);
+    story.finish_doubled(4).await;
+}

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lane, Runs, Subscriber};
+use super::{Lane, Runs};
 use crate::event::EndReason;
 use crate::event::change::PlanVerdict;
 use crate::event::resource::{LanePlanned, LaneRun, StatusState};
 use crate::event::run::RunFinished;
-use crate::id::{ChangeKey, RunId};
+use crate::id::RunId;
 use crate::report::Outcome;
 use crate::run::{Phase, Run};
 use crate::text;
@@ -29,7 +29,7 @@ pub fn lines(lane: &Lane, runs: &Runs, posted: bool) -> Vec<Line> {
     let active = lane.subscribers.values().any(|s| s.ended.is_none());
     let ended = lane.subscribers.values().find_map(|s| s.ended.clone());
     let over = if active { None } else { Some(ended.unwrap_or(EndReason::Stale)) };
-    let chosen = chosen_runs(lane);
+    let chosen = chosen_runs(lane, runs);
     let mut lines: Vec<Line> =
         chosen.values().map(|lane_run| stack_line(lane_run, runs, over.as_ref())).collect();
     let stacks: Vec<(&LaneRun, &Line)> = chosen.values().copied().zip(&lines).collect();
@@ -39,15 +39,17 @@ pub fn lines(lane: &Lane, runs: &Runs, posted: bool) -> Vec<Line> {
 }
 
 /// Which run stands for each stack: the plan of a change that still looks, a merge request's
-/// before a branch's, the later key last.
-fn chosen_runs(lane: &Lane) -> BTreeMap<&str, &LaneRun> {
-    let mut plans: Vec<(&ChangeKey, &Subscriber, &LanePlanned)> =
-        lane.subscribers.iter().filter_map(|(c, s)| Some((c, s, s.plan.as_ref()?))).collect();
-    plans.sort_by_key(|(change, subscriber, _)| {
-        (subscriber.ended.is_none(), change.merge_request().is_some())
-    });
-    let runs = plans.into_iter().flat_map(|(_, _, plan)| &plan.runs);
-    runs.map(|run| (run.stack.as_str(), run)).collect()
+/// before a branch's, the later round, as somebody asked for it, the later key last.
+fn chosen_runs<'a>(lane: &'a Lane, runs: &Runs) -> BTreeMap<&'a str, &'a LaneRun> {
+    let round = |run: &RunId| runs.get(run)?.request.as_ref().map(|request| request.round);
+    let mut all: Vec<(_, &LaneRun)> = Vec::new();
+    for (change, subscriber) in &lane.subscribers {
+        let looks = (subscriber.ended.is_none(), change.merge_request().is_some());
+        let planned = subscriber.plan.iter().flat_map(|plan| &plan.runs);
+        all.extend(planned.map(|run| ((looks, round(&run.run)), run)));
+    }
+    all.sort_by_key(|(rank, _)| *rank);
+    all.into_iter().map(|(_, run)| (run.stack.as_str(), run)).collect()
 }
 
 fn stack_line(lane_run: &LaneRun, runs: &Runs, over: Option<&EndReason>) -> Line {

@@ -233,6 +233,30 @@ fn another_run_with_the_same_result_is_told_so_that_the_line_leads_to_it() {
     insta::assert_snapshot!(world.told(), @"1 aldis/api Success: passed in 0 ms");
 }
 
+#[test]
+fn of_two_merge_requests_the_one_that_asked_again_is_told() {
+    let (first, second) = (merge_request(1), merge_request(2));
+    let mut world = World::default();
+    for change in [&first, &second] {
+        world.plan(change.clone(), PlanVerdict::Runs, &[0], 0);
+    }
+    world.finish(&run_id(0, 0), Outcome::Failed);
+    world.settle();
+    world.story.clear();
+    world.plan(first, PlanVerdict::Runs, &[0], 1);
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis Pending: 1 stack
+    1 aldis/api Pending: waiting for a runner
+    ");
+    world.finish(&run_id(0, 1), Outcome::Passed);
+    insta::assert_snapshot!(world.told(), @r"
+    1 aldis/api Success: passed in 0 ms
+    1 aldis Success: 1 stack passed
+    ");
+    world.plan(second, PlanVerdict::Runs, &[0], 0);
+    insta::assert_snapshot!(world.told(), @"");
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Plan { change: u64, stacks: Vec<usize>, round: u8 },

@@ -7,7 +7,7 @@ use crate::event::change::PlanVerdict;
 use crate::event::resource::{
     LaneAdmitted, LaneEnded, LaneRun, PipelinesSeen, StatusesIntended, StatusesSettled,
 };
-use crate::event::run::{AttemptStarted, RunFinished};
+use crate::event::run::{AttemptStarted, RunFinished, RunRequested};
 use crate::id::{ProjectKey, Sha};
 use crate::report::{Outcome, Report};
 use crate::run::Run;
@@ -71,7 +71,7 @@ impl World {
         let runs: Vec<_> = runs.collect();
         for run in &runs {
             self.runs.entry(run.run.clone()).or_insert_with(|| Run {
-                request: None,
+                request: Some(RunRequested { round: round.into(), ..run_requested(false) }),
                 released: true,
                 ..Run::default()
             });
