@@ -28,9 +28,9 @@ use glance::Glance;
 use project::Projects;
 
 /// After this time without a sign of its planner somebody else may take a piece of planning over.
-const LEASE: Duration = Duration::from_secs(45);
+const LEASE: Duration = Duration::from_secs(30);
 /// How often a planner that waits for GitLab gives such a sign.
-const SIGN_EVERY: Duration = Duration::from_secs(15);
+const SIGN_EVERY: Duration = Duration::from_secs(10);
 /// Deliveries that are announced together: what is appended at once shares the store's work.
 const ANNOUNCED_AT_ONCE: usize = 64;
 /// First pause after a failure; it doubles up to [`LONGEST_PAUSE`].
