@@ -254,6 +254,9 @@ async fn hear(connection: &Connection, queue: Queue<'_>, ring: &Ring) -> Result<
             message = messages.next() => {
                 let message = message.ok_or(Trouble::Ended)??;
                 let topic = Topic::of_routing_key(message.routing_key.as_str());
+                if topic.is_none() {
+                    tracing::warn!(key = %message.routing_key, "a hint of nothing known is let go");
+                }
                 let is_heard = topic.is_none_or(|topic| ring(topic) || !topic.is_shared());
                 if is_heard || !backs.take() {
                     within(message.ack(BasicAckOptions::default()).map_ok(drop)).await?;
