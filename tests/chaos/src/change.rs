@@ -128,7 +128,7 @@ impl Change<'_> {
                 _ => self.wait(begun, &format!("!{} of {sha} has no verdict", mr.iid)).await?,
             }
         }
-        self.town.stands(self.project, sha, asked);
+        self.town.stands(sha, asked);
         let notes = self.notes(mr)?.len();
         if notes > 1 {
             bail!("!{} shows {notes} comments", mr.iid);
@@ -152,7 +152,7 @@ impl Change<'_> {
         while self.state(sha) != Some(JobState::Canceled) {
             self.wait(asked, &format!("!{} of {sha} is not canceled", mr.iid)).await?;
         }
-        self.town.stands(self.project, sha, asked);
+        self.town.stands(sha, asked);
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Change<'_> {
                 _ => self.wait(asked, &format!("the merge {sha} has no verdict")).await?,
             }
         };
-        self.town.stands(self.project, sha, asked);
+        self.town.stands(sha, asked);
         Ok(verdict)
     }
 
@@ -177,7 +177,7 @@ impl Change<'_> {
         while self.state(sha) != Some(JobState::Running) {
             self.wait(asked, &format!("{sha} does not run")).await?;
         }
-        self.town.stands(self.project, sha, asked);
+        self.town.stands(sha, asked);
         Ok(())
     }
 

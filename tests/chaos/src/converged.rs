@@ -2,8 +2,8 @@
 //!
 //! A verdict that was awaited when the last fault was over has [`STANDS`] from then; one that was
 //! asked for later has it from the asking. So long after both the last fault and the last thing that
-//! anybody did, nothing in GitLab changes any more. [`STANDS_LATER`] is for three things only, and
-//! where the log shows them: [`Delays`].
+//! anybody did, nothing in GitLab changes any more. [`STANDS_LATER`] is for a comment or deployment
+//! left in doubt, where the log shows one: [`Delays`].
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,9 +14,11 @@ use crate::delays::Delays;
 use crate::town::{Wait, Waits};
 
 pub(crate) const STANDS: Duration = Duration::from_mins(1);
-/// A tracked run's lease lasts 100 s, a planner's 45 s, and then it is
-/// planned from the beginning; a creation is made again after 75 s.
+/// A tracked run's lease lasts 100 s. What a lost writer (45 s) may have written is read, compared
+/// after another 75 s when it can no longer land, and made again if it did not.
 const STANDS_LATER: Duration = Duration::from_mins(2);
+/// Without a broker all comes fifteen seconds later at most, and takes as long as ever besides.
+const WITHOUT_BROKER: Duration = Duration::from_secs(15 + 5);
 /// Nothing is planned for later either. A write that was in the hands of a lost writer (45 s) is
 /// read, and compared 75 s after that; each is looked for every five seconds.
 pub(crate) const AT_REST: Duration = Duration::from_secs(45 + 75 + 3 * 5);
@@ -25,8 +27,8 @@ pub(crate) const AT_REST: Duration = Duration::from_secs(45 + 75 + 3 * 5);
 pub(crate) struct End {
     /// When the last fault was over.
     pub(crate) healed: Instant,
-    /// When the last one was over that may have left a delivery in the hands of a lost planner.
-    pub(crate) planner_lost: Option<Instant>,
+    /// There was none from the beginning to the end.
+    pub(crate) broker_away: bool,
     pub(crate) waits: Waits,
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Converged {
     /// The last change in GitLab after [`End::last`], and where.
     pub(crate) written: Duration,
     pub(crate) written_to: String,
+    /// Projects in which a comment or deployment was in doubt after the last fault.
+    pub(crate) in_doubt: usize,
     /// The usual wait for a verdict on this day: half of all were shorter.
     pub(crate) usual: Duration,
     pub(crate) longest: Duration,
@@ -56,10 +60,11 @@ impl End {
     /// When a verdict must stand.
     fn due(&self, wait: &Wait, delays: &Delays) -> Instant {
         let from = wait.asked.max(self.healed);
-        let usual = if delays.unknown.contains(&wait.sha) { STANDS_LATER } else { STANDS };
-        let is_held = delays.held.contains(&wait.project.0);
-        let lost = self.planner_lost.filter(|lost| is_held && wait.asked <= *lost);
-        lost.map_or(from + usual, |lost| (from + usual).max(lost + STANDS_LATER))
+        from + match delays.unknown.contains(&wait.sha) {
+            true => STANDS_LATER,
+            false if self.broker_away => WITHOUT_BROKER,
+            false => STANDS,
+        }
     }
 
     /// The figures, and what came too late.
@@ -67,7 +72,7 @@ impl End {
         let moment = |instant: Instant| SystemTime::now() - instant.elapsed();
         let last = moment(self.last());
         let delays = Delays::after(moment(self.healed), log);
-        let mut converged = self.waited();
+        let mut converged = Converged { in_doubt: delays.in_doubt.len(), ..self.waited() };
         let mut problems = Vec::new();
         for wait in self.waits.verdicts.iter().filter(|wait| wait.stood > self.due(wait, &delays)) {
             let seconds = wait.stood.duration_since(wait.asked.max(self.healed)).as_secs();
@@ -81,7 +86,7 @@ impl End {
         for call in ours {
             let Ok(after) = SystemTime::from(call.at).duration_since(last) else { continue };
             let project = call.path.split('/').nth(1).and_then(|id| id.parse().ok());
-            let is_delayed = project.is_some_and(|project| delays.concern(project));
+            let is_delayed = project.is_some_and(|project| delays.in_doubt.contains(&project));
             if after > if is_delayed { STANDS_LATER } else { STANDS } {
                 let (seconds, path) = (after.as_secs(), &call.path);
                 problems.push(format!("{path} was written to {seconds} s after the last fault"));
@@ -116,32 +121,24 @@ impl End {
 
 #[cfg(test)]
 mod tests {
-    use aldis_gitlab_sim::ProjectId;
-
     use super::*;
 
     #[test]
-    fn a_verdict_has_a_minute_from_the_last_fault_or_the_asking_and_two_where_much_was_lost() {
+    fn a_verdict_has_a_minute_from_the_last_fault_or_the_asking_and_two_where_a_deployment_is_in_doubt()
+     {
         let second = Duration::from_secs(1);
         let begun = Instant::now();
         let healed = begun + 100 * second;
-        let end = |planner_lost| End { healed, planner_lost, waits: Waits::default() };
-        let (sha, project) = ("a".to_owned(), ProjectId(1));
-        let asked = |asked| Wait { sha: sha.clone(), project, asked, stood: asked };
+        let end = End { healed, broker_away: false, waits: Waits::default() };
+        let sha = "a".to_owned();
+        let asked = |asked| Wait { sha: sha.clone(), asked, stood: asked };
         let (before, later) = (asked(begun), asked(healed + second));
         let none = Delays::default();
         let unknown = Delays { unknown: [sha.clone()].into(), ..Delays::default() };
-        let held = Delays { held: [1].into(), ..Delays::default() };
-        assert_eq!(end(None).due(&before, &none), healed + STANDS);
-        assert_eq!(end(None).due(&before, &unknown), healed + STANDS_LATER);
-        assert_eq!(end(None).due(&later, &none), healed + second + STANDS);
-        // A lost planner is of no matter where it held nothing, to what was asked for later, and
-        // when its lease is over.
-        let lost = |lost: u32| end(Some(begun + lost * second));
-        assert_eq!(lost(100).due(&before, &held), healed + STANDS_LATER);
-        assert_eq!(lost(100).due(&before, &none), healed + STANDS);
-        assert_eq!(lost(95).due(&before, &held), healed + 115 * second);
-        assert_eq!(lost(10).due(&before, &held), healed + STANDS);
-        assert_eq!(lost(100).due(&later, &held), healed + second + STANDS);
+        assert_eq!(end.due(&before, &none), healed + STANDS);
+        assert_eq!(end.due(&before, &unknown), healed + STANDS_LATER);
+        assert_eq!(end.due(&later, &none), healed + second + STANDS);
+        let without = End { broker_away: true, ..end };
+        assert_eq!(without.due(&later, &none), healed + second + WITHOUT_BROKER);
     }
 }

@@ -16,8 +16,12 @@ use tempfile::NamedTempFile;
 
 use crate::disks::Disks;
 use crate::fault::{CREW, Link, RUNNERS, Role};
-use crate::part::{Part, Told, site};
+use crate::part::{Part, Servers, Told, site};
+use crate::way::Way;
 
+/// All must call GitLab by one name, and each by a way of its own: so nobody knows where it is, and
+/// each has a proxy before it.
+const GITLAB: &str = "http://gitlab.invalid";
 /// How often it is looked whether a process has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Longest time until all are at work again when nothing breaks any more.
@@ -29,10 +33,8 @@ pub(crate) struct Crew {
     pub(crate) bot_user: UserId,
     pub(crate) postgres: Arc<Postgres>,
     pub(crate) broker: Arc<RabbitMq>,
-    /// Everybody's way to GitLab.
-    gitlab: Valve,
     /// GitLab's way to those who take webhooks.
-    door: Valve,
+    door: Way,
     /// Looks at the database past all ways.
     pub(crate) reader: Site,
     parts: Vec<Part>,
@@ -48,13 +50,12 @@ impl Crew {
         let (postgres, broker) = servers.await.context("the servers")?;
         let sim = Simulator::start(Options::default()).await.context("the simulated GitLab")?;
         let bot_user = sim.create_bot("aldis");
-        let gitlab = Valve::before(sim.url()).await;
         let mut key =
             tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile()?;
         writeln!(key, "{}=", "A".repeat(43))?;
         let database = postgres.database();
         let shared = [
-            ("GITLAB_URL", gitlab.url().to_owned()),
+            ("GITLAB_URL", GITLAB.to_owned()),
             ("GITLAB_TOKEN", sim.create_token(bot_user, &[Scope::Api], None)?),
             ("GIT_AUTH_TOKEN", sim.create_token(bot_user, &[Scope::ReadRepository], None)?),
             ("GITLAB_WEBHOOK_SECRET", HOOK_SECRET.to_owned()),
@@ -63,22 +64,20 @@ impl Crew {
             ("ALDIS_LOG", "warn".to_owned()),
         ];
         let reader = site(&shared, [("ALDIS_DATABASE_URL", database.as_str())]);
-        let urls = [database, broker.url()];
+        let gitlab = sim.url().to_owned();
+        let servers = Servers { database, broker: broker.url(), gitlab };
         let mut parts = Vec::new();
         for role in CREW.into_iter().filter(|role| *role != Role::Runner) {
             let pages = parts.iter().find(|part: &&Part| part.role == Role::Web);
             let pages = pages.map_or(reader.base_url(), |part| part.site.base_url());
-            parts.push(Part::server(role, &shared, &urls, &pages, broker_away).await);
+            parts.push(Part::server(role, &shared, &servers, &pages, broker_away).await);
         }
-        let door = Valve::before_all(addresses(&parts, Role::Ingress)).await;
+        let door = Way::new(Valve::before_all(addresses(&parts, Role::Ingress)).await);
         for number in 0..RUNNERS {
             let token = reader.told(&["runners", "add", &format!("runner-{number}")]).await;
-            let server = Valve::before_all(addresses(&parts, Role::Dispatch)).await;
-            parts.push(Part::runner(
-                server,
-                token.trim(),
-                disks.as_ref().map(|disks| disks.of(number)),
-            ));
+            let server = Way::new(Valve::before_all(addresses(&parts, Role::Dispatch)).await);
+            let disk = disks.as_ref().map(|disks| disks.of(number));
+            parts.push(Part::runner(server, &servers.gitlab, token.trim(), disk).await);
         }
         let (postgres, broker) = (Arc::new(postgres), Arc::new(broker));
         let leaving = AtomicBool::new(false);
@@ -87,7 +86,6 @@ impl Crew {
             bot_user,
             postgres,
             broker,
-            gitlab,
             door,
             reader,
             parts,
@@ -128,10 +126,9 @@ impl Crew {
     }
 
     /// The way that a fault is about.
-    pub(crate) fn way(&self, part: usize, link: Link) -> &Valve {
+    pub(crate) fn way(&self, part: usize, link: Link) -> &Way {
         match link {
             Link::Door => &self.door,
-            Link::GitLab => &self.gitlab,
             own => self.parts[part].way(own).expect("only ways that there are break"),
         }
     }

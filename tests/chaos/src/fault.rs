@@ -51,20 +51,22 @@ pub(crate) enum Link {
     Broker,
     /// A runner's way to the run queue.
     Server,
-    /// Everybody's way to GitLab.
     GitLab,
     /// GitLab's way to those who take webhooks.
     Door,
 }
 
-/// Every way there is. One that many share stands here once, with the first of them.
+/// Every way there is. The one that many share stands here once, with the first of them.
 pub(crate) fn ways() -> Vec<(usize, Link)> {
-    let mut ways = vec![(0, Link::Door), (0, Link::GitLab)];
+    let mut ways = vec![(0, Link::Door)];
     for (part, role) in CREW.into_iter().enumerate() {
         if role == Role::Runner {
             ways.push((part, Link::Server));
         } else {
             ways.extend([(part, Link::Database), (part, Link::Broker)]);
+        }
+        if role.calls_gitlab() {
+            ways.push((part, Link::GitLab));
         }
     }
     ways
@@ -78,7 +80,7 @@ pub(crate) enum Fault {
         part: usize,
         down: u64,
     },
-    /// Killed around the commit of an event.
+    /// Killed around the commit of an event, or around a step of a run.
     KillAt {
         part: usize,
         point: String,
@@ -129,6 +131,13 @@ pub(crate) enum Fault {
     },
 }
 
+impl Role {
+    /// Or fetches from it. Webhooks go the other way.
+    pub(crate) fn calls_gitlab(self) -> bool {
+        matches!(self, Self::Planner | Self::Feedback | Self::Runner)
+    }
+}
+
 impl Fault {
     /// What it is counted as.
     pub(crate) fn kind(&self) -> &'static str {
@@ -144,22 +153,6 @@ impl Fault {
             Self::Reset { .. } => "resets",
             Self::DiskFull { .. } => "full disks",
             Self::LostAnswers { .. } => "lost answers",
-        }
-    }
-
-    /// Whether a planner may be lost by it with a delivery in its hands, or be unable to give it
-    /// back: nobody else takes it before the lease is over.
-    pub(crate) fn keeps_deliveries(&self) -> bool {
-        let plans = |part: &usize| CREW[*part] == Role::Planner;
-        match self {
-            Self::Kill { part, .. } | Self::KillAt { part, .. } | Self::Freeze { part, .. } => {
-                plans(part)
-            }
-            Self::DatabaseCrash { .. } => true,
-            Self::BlackHole { part, link, .. } | Self::Reset { part, link } => {
-                *link == Link::Database && plans(part)
-            }
-            _ => false,
         }
     }
 }
@@ -181,7 +174,6 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |part: &usize| format!("{} {part}", CREW[*part]);
         let way = |part: &usize, link: &Link| match link {
-            Link::GitLab => "everybody and GitLab".to_owned(),
             Link::Door => "GitLab and everybody who takes webhooks".to_owned(),
             link => format!("{} and {link:?}", name(part)),
         };

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use crate::ambush::ambush;
 use crate::crew::Crew;
 use crate::fault::{CREW, Fault, Link, Role};
 use crate::nudge::nudge;
@@ -20,11 +21,11 @@ use crate::say;
 use crate::tally::Tally;
 
 /// How often it is looked how many webhooks were sent, and whether something has come about.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Longest wait until a process is there that is to be struck, or is back after that.
-const THERE: Duration = Duration::from_mins(2);
+pub(crate) const THERE: Duration = Duration::from_mins(2);
 /// Longest wait until a point is met or a lost answer used.
-const MET: Duration = Duration::from_mins(8);
+pub(crate) const MET: Duration = Duration::from_mins(8);
 /// Between two nudges towards a point.
 const NUDGE_EVERY: Duration = Duration::from_secs(20);
 
@@ -46,7 +47,7 @@ impl Course {
         self.deserted.store(true, Ordering::Relaxed);
     }
 
-    fn is_deserted(&self) -> bool {
+    pub(crate) fn is_deserted(&self) -> bool {
         self.deserted.load(Ordering::Relaxed)
     }
 }
@@ -86,12 +87,12 @@ pub(crate) async fn strike(
         let breaker = breaker.clone();
         lasting.spawn(async move {
             let done = breaker.carry_out(&fault).await;
-            (fault, done, Instant::now())
+            (fault, done)
         });
     }
     while let Some(ended) = lasting.join_next().await {
         match ended {
-            Ok((fault, done, at)) => tally.note(&fault, done, at),
+            Ok((fault, done)) => tally.note(&fault, done),
             Err(error) => tally.problems.push(format!("a fault could not be healed: {error}")),
         }
     }
@@ -105,6 +106,9 @@ impl Breaker {
         let crew = &self.crew;
         match *fault {
             Fault::Kill { part, down } => self.kill(crew.part(part), seconds(down), None).await,
+            Fault::KillAt { part, ref point } if CREW[part] == Role::Runner => {
+                ambush(crew, &self.course, part, point).await
+            }
             Fault::KillAt { part, ref point } => self.kill_at(crew.part(part), point).await,
             Fault::Freeze { part, time } => freeze(crew.part(part), seconds(time)).await,
             Fault::Restart { part } => self.restart(crew.part(part)).await,
@@ -130,7 +134,7 @@ impl Breaker {
             }
             Fault::Reset { part, link } => {
                 let way = crew.way(part, link);
-                until(THERE, "no connection is there", || ready(way.cut() > 0)).await
+                until(THERE, "no connection is there", || ready(way.cut())).await
             }
             Fault::DiskFull { part, time } => {
                 crew.fill_disk(part, seconds(time)).await.context("filling and emptying it")
@@ -223,13 +227,9 @@ impl Breaker {
 
     /// It lasts until something was swallowed by it.
     async fn black_hole(&self, part: usize, link: Link, time: Duration) -> Result<()> {
-        let way = self.crew.way(part, link);
-        let before = way.held_up();
-        way.shut();
+        let dark = self.crew.way(part, link).darken().await;
         tokio::time::sleep(time).await;
-        let swallowed = until(THERE, "nobody went there", || ready(way.held_up() > before)).await;
-        way.open();
-        swallowed
+        until(THERE, "nobody went there", || ready(dark.has_swallowed())).await
     }
 
     /// Returns when all of them are lost.
@@ -257,7 +257,7 @@ async fn freeze(part: &Part, time: Duration) -> Result<()> {
 }
 
 /// Looks until it is so; fails with `problem` after `patience`.
-async fn until<F: Future<Output = bool>>(
+pub(crate) async fn until<F: Future<Output = bool>>(
     patience: Duration,
     problem: &str,
     is_so: impl Fn() -> F,

@@ -2,6 +2,7 @@
 //! between them break, and developers go on with their work. At the end nothing may be lost,
 //! doubled or left undone.
 
+mod ambush;
 mod burst;
 mod change;
 mod converged;
@@ -21,6 +22,7 @@ mod post;
 mod report;
 mod tally;
 mod town;
+mod way;
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -152,7 +154,7 @@ async fn run(arguments: &Arguments, disks: Option<Disks>) -> Result<Outcome> {
     course.desert();
     let (healed, tally) = faults.await.context("the faults")?;
     let waits = std::mem::take(&mut day.waits);
-    let end = End { healed, planner_lost: tally.planner_lost, waits };
+    let end = End { healed, broker_away: mix.broker_away, waits };
     let Evening { converged, at_rest, figures } = evening(&crew, &mut post, &end, &mut day).await;
     let told = dismiss(&crew, supervisor, &mut day.problems).await;
     Ok(Outcome {

@@ -1,15 +1,16 @@
 //! One process of the bot, with ways of its own, and what happened to it.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use aldis_test_servers::Valve;
 use aldis_tests::process::{Process, REMOTE, Site};
 use tokio::sync::Mutex;
 
 use crate::fault::{Link, Role};
+use crate::way::Way;
 
 /// Before a process that ended by itself is started again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,12 +21,17 @@ const RUNS_MAY_FINISH: &str = "5";
 /// What a process says when it is at work: as a server, and as a runner.
 const AT_WORK: [&str; 2] = ["Aldis listens on", "Aldis runner"];
 
+/// Where the servers are, past all ways.
+pub(crate) struct Servers {
+    pub(crate) database: String,
+    pub(crate) broker: String,
+    pub(crate) gitlab: String,
+}
+
 pub(crate) struct Part {
     pub(crate) role: Role,
     pub(crate) site: Site,
-    database: Option<Valve>,
-    broker: Option<Valve>,
-    server: Option<Valve>,
+    ways: BTreeMap<Link, Way>,
     life: Mutex<Life>,
     /// Held by a fault that takes the process away or lets it stand still: one at a time.
     pub(crate) hands: Mutex<()>,
@@ -40,6 +46,8 @@ struct Life {
     point: Option<String>,
     /// Whether its end is our doing.
     struck: bool,
+    /// Whether it was asked to end, and nobody waits for that.
+    asked: bool,
     not_before: Option<Instant>,
     told: Told,
 }
@@ -62,17 +70,17 @@ pub(crate) struct Told {
 }
 
 impl Part {
-    /// A process of the server's, with ways of its own to `[database, broker]`.
+    /// A process of the server's, with ways of its own to all that it talks to.
     pub(crate) async fn server(
         role: Role,
         shared: &[(&str, String)],
-        [database, broker]: &[String; 2],
+        Servers { database, broker, gitlab }: &Servers,
         pages: &str,
         broker_away: bool,
     ) -> Self {
-        let (database, broker) = (Valve::before(database).await, Valve::before(broker).await);
+        let (database, broker) = (Way::before(database).await, Way::before(broker).await);
         if broker_away {
-            broker.shut();
+            broker.give_up();
         }
         let own = [
             ("ALDIS_DATABASE_URL", database.url()),
@@ -81,11 +89,17 @@ impl Part {
             ("ALDIS_STOP_TIMEOUT", RUNS_MAY_FINISH),
         ];
         let site = site(shared, own).part(role.flag());
-        Self { database: Some(database), broker: Some(broker), ..Self::new(role, site) }
+        let ways = [(Link::Database, database), (Link::Broker, broker)].into();
+        Self::new(role, site, ways, gitlab).await
     }
 
     /// A runner, with its way to the run queue.
-    pub(crate) fn runner(server: Valve, token: &str, disk: Option<PathBuf>) -> Self {
+    pub(crate) async fn runner(
+        server: Way,
+        gitlab: &str,
+        token: &str,
+        disk: Option<PathBuf>,
+    ) -> Self {
         let own = [
             ("ALDIS_SERVER_URL", server.url()),
             ("ALDIS_RUNNER_TOKEN", token),
@@ -94,23 +108,23 @@ impl Part {
         ];
         let disk = disk.map(|disk| ("ALDIS_DATA_DIR".to_owned(), disk.display().to_string()));
         let site = Site::new(&own).part(REMOTE).given(disk);
-        Self { server: Some(server), ..Self::new(Role::Runner, site) }
+        Self::new(Role::Runner, site, [(Link::Server, server)].into(), gitlab).await
     }
 
-    fn new(role: Role, site: Site) -> Self {
-        let (database, broker, server) = (None, None, None);
+    async fn new(role: Role, site: Site, mut ways: BTreeMap<Link, Way>, gitlab: &str) -> Self {
+        let mut proxy = None;
+        if role.calls_gitlab() {
+            let way = Way::before(gitlab).await;
+            proxy = Some(("http_proxy".to_owned(), way.url().to_owned()));
+            ways.insert(Link::GitLab, way);
+        }
         let (life, hands, pointed) = Default::default();
-        Self { role, site, database, broker, server, life, hands, pointed }
+        Self { role, site: site.given(proxy), ways, life, hands, pointed }
     }
 
     /// Its own way, if it has one there.
-    pub(crate) fn way(&self, link: Link) -> Option<&Valve> {
-        match link {
-            Link::Database => self.database.as_ref(),
-            Link::Broker => self.broker.as_ref(),
-            Link::Server => self.server.as_ref(),
-            Link::GitLab | Link::Door => None,
-        }
+    pub(crate) fn way(&self, link: Link) -> Option<&Way> {
+        self.ways.get(&link)
     }
 
     /// Starts it, and waits until it is at work.
@@ -129,6 +143,27 @@ impl Part {
         if let Some(point) = point {
             life.point = Some(point.to_owned());
         }
+        true
+    }
+
+    /// `kill -9` from outside, at this point; it is started again at once. False: it had ended.
+    pub(crate) async fn kill_at(&self, point: &str) -> bool {
+        let mut life = self.life.lock().await;
+        let Some(process) = life.living() else { return false };
+        process.kill().await;
+        let Some(status) = process.ended() else { return false };
+        life.point = Some(point.to_owned());
+        let own_end = life.bury(self.role, status);
+        life.told.own_ends.extend(own_end);
+        life.point.take().is_none()
+    }
+
+    /// SIGTERM; it is started again when it has ended. False: it was not at work.
+    pub(crate) async fn ask_to_end(&self) -> bool {
+        let mut life = self.life.lock().await;
+        let Some(process) = life.at_work() else { return false };
+        process.terminate();
+        life.asked = true;
         true
     }
 
@@ -228,12 +263,16 @@ impl Life {
         status.signal() != Some(9)
     }
 
-    /// Takes note of an end. What to tell of it, unless it was a kill.
+    /// Takes note of an end. What to tell of it, unless it was a kill or asked for.
     fn bury(&mut self, role: Role, status: ExitStatus) -> Option<String> {
         let words = self.process.take().map(|process| process.said()).unwrap_or_default();
         let panics = words.lines().filter(|line| line.contains("panicked at"));
         self.told.panics.extend(panics.map(|line| format!("{role}: {line}")));
         let struck = std::mem::take(&mut self.struck);
+        let asked = std::mem::take(&mut self.asked);
+        if asked && status.success() {
+            return None;
+        }
         if status.signal() != Some(9) {
             return Some(format!("{role}: {status}: {}", last_line(&words)));
         }

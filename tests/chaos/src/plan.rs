@@ -19,6 +19,8 @@ pub(crate) struct Mix {
     /// At random moments, besides each point once before and once after.
     pub(crate) kills: u64,
     pub(crate) points: bool,
+    /// The same around the steps of runs.
+    pub(crate) steps: u64,
     pub(crate) freezes: u64,
     /// Besides, each role that takes leases is frozen for longer than they last.
     pub(crate) long_freezes: bool,
@@ -49,6 +51,7 @@ impl Mix {
         deliveries: 0,
         kills: 0,
         points: false,
+        steps: 0,
         freezes: 0,
         long_freezes: false,
         restarts: 0,
@@ -67,6 +70,7 @@ impl Mix {
     pub(crate) fn plan(&self, seed: u64) -> Vec<Planned> {
         let mut dice = Dice::new(seed, 1);
         let mut faults = if self.points { points::kills() } else { Vec::new() };
+        faults.extend(dealt(&points::kills_of_runners(), self.steps, &mut dice));
         let parts: Vec<usize> = (0..CREW.len()).collect();
         faults.extend(dealt(&parts, self.kills, &mut dice).map(|part| kill(part, &mut dice)));
         faults.extend(dealt(&parts, self.restarts, &mut dice).map(|part| Fault::Restart { part }));
@@ -75,11 +79,11 @@ impl Mix {
         }
         let queues = dealt(&QUEUES, self.queues_deleted, &mut dice);
         faults.extend(queues.map(|queue| Fault::QueueDeleted { queue }));
-        let mut ways = dealt(&ways(), self.black_holes + self.resets, &mut dice);
-        let dark = ways.by_ref().take(usize::try_from(self.black_holes).unwrap_or(usize::MAX));
-        let time = self.long.min(30);
+        let (time, ways) = (self.long.min(30), ways());
+        let dark = dealt(&ways, self.black_holes, &mut dice);
         faults.extend(dark.map(|(part, link)| Fault::BlackHole { part, link, time }));
-        faults.extend(ways.map(|(part, link)| Fault::Reset { part, link }));
+        let broken = dealt(&ways, self.resets, &mut dice);
+        faults.extend(broken.map(|(part, link)| Fault::Reset { part, link }));
         let mut add = |count: u64, make: fn(&mut Dice, u64) -> Fault| {
             for _ in 0..count {
                 faults.push(make(&mut dice, self.long));
@@ -95,7 +99,7 @@ impl Mix {
 }
 
 /// So many of them: each once before any comes twice.
-fn dealt<T: Copy>(all: &[T], count: u64, dice: &mut Dice) -> impl Iterator<Item = T> + use<T> {
+fn dealt<T: Clone>(all: &[T], count: u64, dice: &mut Dice) -> impl Iterator<Item = T> + use<T> {
     let mut all = all.to_vec();
     dice.shuffle(&mut all);
     all.into_iter().cycle().take(usize::try_from(count).unwrap_or(usize::MAX))
@@ -153,33 +157,24 @@ mod tests {
 
     use super::*;
     use crate::fault::Link;
+    use crate::kind::Kind;
 
-    const ALL: Mix = Mix {
-        deliveries: 1000,
-        kills: 30,
-        points: true,
-        freezes: 5,
-        long_freezes: true,
-        restarts: 12,
-        database_crashes: 5,
-        broker_crashes: 5,
-        queues_deleted: 6,
-        black_holes: 10,
-        resets: 12,
-        disks_full: 5,
-        lost_answers: 10,
-        ..Mix::NOTHING
-    };
+    const DELIVERIES: u64 = 1000;
+
+    /// A plan of what a long day is to show.
+    fn plan(seed: u64) -> Vec<Planned> {
+        Kind::Outages.mix(DELIVERIES).plan(seed)
+    }
 
     /// What `wanted` says of each fault of a plan.
     fn all<T: Ord>(wanted: impl Fn(Fault) -> Option<T>) -> BTreeSet<T> {
-        ALL.plan(1).into_iter().filter_map(|planned| wanted(planned.fault)).collect()
+        plan(1).into_iter().filter_map(|planned| wanted(planned.fault)).collect()
     }
 
     #[test]
     fn the_same_seed_is_the_same_plan_and_another_is_not() {
-        assert_eq!(ALL.plan(7), ALL.plan(7));
-        assert_ne!(ALL.plan(7), ALL.plan(8));
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
     }
 
     #[test]
@@ -194,24 +189,41 @@ mod tests {
             _ => None,
         });
         let kinds = points::POINTS.iter().map(|(_, kinds)| kinds.len()).sum::<usize>();
-        assert_eq!(points.len(), 2 * kinds);
+        assert_eq!(points.len(), 2 * (kinds + points::STEPS.len()));
     }
 
     #[test]
     fn faults_come_one_by_one_and_end_before_the_day_does() {
-        let plan = ALL.plan(1);
+        let plan = plan(1);
         assert!(plan.is_sorted_by_key(|planned| planned.at));
-        assert!(plan.last().is_some_and(|last| last.at < ALL.deliveries));
+        assert!(plan.last().is_some_and(|last| last.at < DELIVERIES));
     }
 
     #[test]
-    fn every_way_breaks_once_before_any_breaks_twice() {
-        let broken = all(|fault| match fault {
-            Fault::BlackHole { part, link, .. } | Fault::Reset { part, link } => Some((part, link)),
+    fn every_way_goes_dark_once_and_breaks_once() {
+        let every: BTreeSet<_> = ways().into_iter().collect();
+        let dark = all(|fault| match fault {
+            Fault::BlackHole { part, link, .. } => Some((part, link)),
             _ => None,
         });
-        assert_eq!(broken, ways().into_iter().collect());
-        assert!(broken.contains(&(0, Link::Door)));
+        assert_eq!(dark, every);
+        let broken = all(|fault| match fault {
+            Fault::Reset { part, link } => Some((part, link)),
+            _ => None,
+        });
+        assert_eq!(broken, every);
+        let faults = plan(1).into_iter().map(|planned| planned.fault.kind());
+        let faults = faults.filter(|kind| ["black holes", "resets"].contains(kind));
+        assert_eq!(faults.count(), 2 * every.len(), "none does so twice");
+    }
+
+    #[test]
+    fn whoever_calls_gitlab_has_a_way_of_its_own_there() {
+        let to_gitlab = ways().into_iter().filter(|(_, link)| *link == Link::GitLab);
+        let roles: Vec<Role> = to_gitlab.map(|(part, _)| CREW[part]).collect();
+        let two = |role| [role, role];
+        let four = [two(Role::Runner), two(Role::Runner)].concat();
+        assert_eq!(roles, [&two(Role::Planner)[..], &two(Role::Feedback), &four].concat());
     }
 
     #[test]

@@ -113,10 +113,11 @@ impl Outcome {
         ));
         say(&format!(
             "after the last fault and the last thing that anybody did: last change in GitLab after \
-             {:.1} s (of {}), all at rest after {:.1} s",
+             {:.1} s (of {}), all at rest after {:.1} s; something was in doubt in {} projects",
             seconds(self.converged.written),
             self.converged.written_to,
-            seconds(self.at_rest)
+            seconds(self.at_rest),
+            self.converged.in_doubt
         ));
     }
 }

@@ -1,7 +1,6 @@
 //! Whether what was planned has happened.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use anyhow::Result;
 
@@ -15,8 +14,6 @@ pub(crate) struct Tally {
     counts: BTreeMap<&'static str, (u64, u64)>,
     /// Why some were not.
     pub(crate) problems: Vec<String>,
-    /// When the last one was over after which a delivery may lie in the hands of a lost planner.
-    pub(crate) planner_lost: Option<Instant>,
 }
 
 impl Tally {
@@ -28,11 +25,8 @@ impl Tally {
         tally
     }
 
-    /// What became of a fault, and when it was healed.
-    pub(crate) fn note(&mut self, fault: &Fault, done: Result<()>, at: Instant) {
-        if fault.keeps_deliveries() {
-            self.planner_lost = self.planner_lost.max(Some(at));
-        }
+    /// What became of a fault.
+    pub(crate) fn note(&mut self, fault: &Fault, done: Result<()>) {
         match done {
             Ok(()) => self.counts.entry(fault.kind()).or_default().1 += 1,
             Err(error) => self.problems.push(format!("no {fault}: {error:#}")),

@@ -62,7 +62,6 @@ pub(crate) struct Waits {
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
     pub(crate) sha: String,
-    pub(crate) project: ProjectId,
     pub(crate) asked: Instant,
     pub(crate) stood: Instant,
 }
@@ -135,8 +134,8 @@ impl Town {
     }
 
     /// A verdict stands.
-    pub(crate) fn stands(&self, project: ProjectId, sha: &str, asked: Instant) {
-        let wait = Wait { sha: sha.to_owned(), project, asked, stood: Instant::now() };
+    pub(crate) fn stands(&self, sha: &str, asked: Instant) {
+        let wait = Wait { sha: sha.to_owned(), asked, stood: Instant::now() };
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).verdicts.push(wait);
     }
 

@@ -10,9 +10,11 @@ mod disk;
 mod postgres;
 mod process;
 mod rabbitmq;
+mod trap;
 mod valve;
 
 pub use disk::small_disk;
 pub use postgres::{Postgres, postgres};
 pub use rabbitmq::{RabbitMq, rabbitmq};
+pub use trap::{Caught, Moment, Trap};
 pub use valve::Valve;
