@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::ServiceConfig;
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 use aldis_bus::{Bus, Step, Stop as Leave, StopHandle, Topic, consume, stop};
 use aldis_dispatch::{Api, Dispatch, GitAccess};
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::connect;
 use crate::hints;
 use crate::intake;
+use crate::leaving::{self, Leaving};
 use crate::roles::{Role, Roles};
 use crate::sandbox;
 use crate::settings::Settings;
@@ -57,6 +59,9 @@ pub struct Bot {
     /// Of the runner, if this process is one.
     pub capabilities: Option<Capabilities>,
     http: ServerHandle,
+    leaving: Leaving,
+    /// Between the word that it leaves and the end of listening.
+    stop_delay: Duration,
     /// Ends the streams of hints, for which the server would wait.
     last_hint: StopHandle,
     leave: StopHandle,
@@ -90,8 +95,8 @@ impl Bot {
         let (last_hint, hints_told) = stop();
         let ingress = intake::open(&store, &settings, instance, &told, &mut tasks)?;
         let crowd = ingress.as_ref().map(Ingress::crowd).unwrap_or_default();
-        let routes =
-            Routes { ingress, api: Api::new(dispatch.clone(), hints_told), roles: roles.clone() };
+        let (leaving, api) = (Leaving::default(), Api::new(dispatch.clone(), hints_told));
+        let routes = Routes { ingress, api, roles: roles.clone(), leaving: leaving.clone() };
         let http = serve_http(&store, &settings, token.as_ref(), routes, listener, &mut tasks)?;
         tasks.spawn(hints::tell_of_work(store.clone(), bus.clone(), told.clone()));
         tasks.spawn(hints::tell_of_events(store.clone(), bus.clone(), told.clone()));
@@ -118,6 +123,8 @@ impl Bot {
             bootstrap_token: token,
             capabilities,
             http,
+            leaving,
+            stop_delay: settings.stop_delay,
             last_hint,
             leave,
             runs,
@@ -125,9 +132,11 @@ impl Bot {
         })
     }
 
-    /// Ends everything in order: no new deliveries, no new claims; what runs may finish; the store
-    /// is closed last.
+    /// Ends everything in order: it is said on `/readyz`; no new deliveries, no new claims; what runs
+    /// may finish; the store is closed last.
     pub async fn stop(mut self) {
+        self.leaving.begin();
+        tokio::time::sleep(self.stop_delay).await;
         self.last_hint.stop();
         self.http.stop(true).await;
         self.leave.stop();
@@ -204,10 +213,12 @@ struct Routes {
     ingress: Option<Ingress>,
     api: Api,
     roles: Roles,
+    leaving: Leaving,
 }
 
 impl Routes {
     fn configure(&self, config: &mut ServiceConfig) {
+        config.app_data(Data::new(self.leaving.clone()));
         if let Some(ingress) = &self.ingress {
             ingress.configure(config);
         }
@@ -231,7 +242,8 @@ fn serve_http(
         bootstrap_token: token.map_or("", |token| token.expose_secret()).into(),
         warnings: settings.warnings(),
     };
-    let state = State::new(store.clone(), &pages);
+    let leaving = routes.leaving.clone();
+    let state = State::new(store.clone(), &pages).with_leaving(move || leaving.has_begun());
     let state = match routes.ingress.clone() {
         Some(ingress) => state.with_intake(move || intake::look(&ingress)),
         None => state,
@@ -239,7 +251,8 @@ fn serve_http(
     let has_pages = token.is_some();
     let server = HttpServer::new(move || {
         let (routes, state) = (routes.clone(), state.clone());
-        App::new().configure(move |config| routes.configure(config)).configure(move |config| {
+        let app = App::new().wrap(from_fn(leaving::close_behind));
+        app.configure(move |config| routes.configure(config)).configure(move |config| {
             aldis_web::configure_probes(config, state.clone());
             if has_pages {
                 aldis_web::configure_pages(config, state);

@@ -10,6 +10,7 @@ mod demo;
 mod hints;
 mod intake;
 mod keeping;
+mod leaving;
 pub mod rest;
 pub mod roles;
 mod sandbox;

@@ -30,6 +30,8 @@ pub use table::{Setting, TABLE};
 const SLOTS: RangeInclusive<u16> = 1..=1000;
 /// MiB that the spool may take: up to a TiB. With none, deliveries are refused without a database.
 const SPOOL: RangeInclusive<u64> = 0..=1 << 20;
+/// In seconds.
+const STOP_DELAY: RangeInclusive<u64> = 0..=300;
 
 /// Everything an operator decides.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     pub executor: Executor,
     pub slots: u16,
+    /// How long deliveries are still taken after the process was asked to stop.
+    pub stop_delay: Duration,
     /// How long runs may go on after the process was asked to stop.
     pub stop_timeout: Duration,
     /// Opens the pages; `None`: made at the first start and kept, sealed.
@@ -108,6 +112,9 @@ impl Settings {
             key_file: get("ALDIS_SECRET_KEY_FILE")?.map(PathBuf::from),
             executor: executor(lookup)?,
             slots: slots(lookup)?,
+            stop_delay: Duration::from_secs(
+                within(lookup, "ALDIS_STOP_DELAY", STOP_DELAY)?.unwrap_or(0),
+            ),
             stop_timeout: stop_timeout(lookup)?,
             bootstrap_token: get("ALDIS_BOOTSTRAP_TOKEN")?.map(SecretString::from),
             failpoint: match get("ALDIS_FAILPOINT")? {

@@ -40,6 +40,8 @@ pub struct State {
     pub(crate) warnings: Arc<[String]>,
     /// `None`: this process takes no deliveries.
     pub(crate) intake: Option<Arc<dyn Fn() -> Intake + Send + Sync>>,
+    /// Whether this process is about to stop.
+    pub(crate) leaving: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl State {
@@ -56,6 +58,7 @@ impl State {
             base_url: base.into(),
             warnings: settings.warnings.clone().into(),
             intake: None,
+            leaving: Arc::new(|| false),
         }
     }
 
@@ -63,5 +66,11 @@ impl State {
     #[must_use]
     pub fn with_intake(self, intake: impl Fn() -> Intake + Send + Sync + 'static) -> Self {
         Self { intake: Some(Arc::new(intake)), ..self }
+    }
+
+    /// The same for a process that says beforehand that it stops.
+    #[must_use]
+    pub fn with_leaving(self, leaving: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { leaving: Arc::new(leaving), ..self }
     }
 }

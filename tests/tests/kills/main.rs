@@ -5,14 +5,17 @@
 
 mod burst;
 mod compose;
+mod crew;
 mod divided;
 mod effects;
 mod full;
+mod half;
 mod moved;
 mod oracle;
 mod outage;
 mod play;
 mod points;
+mod rolling;
 mod spool;
 mod stops;
 mod trials;

@@ -18,8 +18,9 @@ pub(crate) async fn run(roles: Vec<Role>) -> Result<u8> {
     }
     let stop_timeout = settings.stop_timeout;
     let bot = Bot::start(settings).await?;
-    greet(&bot)?;
+    // Who is told that it listens may ask it to stop.
     let mut signals = Signals::listen()?;
+    greet(&bot)?;
     signals.next().await;
     let runs = bot.runs();
     signals.see_off(bot.stop(), &runs, stop_timeout).await;

@@ -224,6 +224,7 @@ fn settings(
         key_file: None,
         executor,
         slots: 2,
+        stop_delay: std::time::Duration::ZERO,
         stop_timeout: std::time::Duration::ZERO,
         bootstrap_token: None,
         failpoint: None,

@@ -67,6 +67,11 @@ pub const TABLE: &[Setting] = &[
     setting("ALDIS_EXECUTOR", "bubblewrap", "`bubblewrap`, or `shell` without isolation"),
     setting("ALDIS_SLOTS", "2", "how many runs go on at once"),
     setting(
+        "ALDIS_STOP_DELAY",
+        "0",
+        "seconds that a process goes on when it is asked to stop, while `/readyz` says so: for a proxy to notice",
+    ),
+    setting(
         "ALDIS_STOP_TIMEOUT",
         "300",
         "seconds that runs may go on when a process is asked to stop; then test runs are handed back",

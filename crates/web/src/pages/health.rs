@@ -23,8 +23,12 @@ pub(super) async fn lives() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).body("ok\n")
 }
 
-/// `GET /readyz`: what comes is kept, by the store or until it is back.
+/// `GET /readyz`: what comes is kept, by the store or until it is back. Nothing new should come to
+/// one that stops.
 pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
+    if (state.leaving)() {
+        return answer(false, Some("it stops"));
+    }
     let away = match tokio::time::timeout(PATIENCE, state.store.head()).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => {
@@ -34,6 +38,10 @@ pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
         Err(_) => Some("the database takes too long to answer"),
     };
     let (ready, reason) = judge(away, state.intake.as_deref().map(|intake| intake()));
+    answer(ready, reason)
+}
+
+fn answer(ready: bool, reason: Option<&'static str>) -> HttpResponse {
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((CACHE_CONTROL, "no-store")).json(Ready { ready, reason })
 }
