@@ -1,18 +1,21 @@
 //! The database is away for a while.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use aldis_domain::event::Event;
-use aldis_store::Settings;
+use aldis_store::{Envelope, Settings};
 use aldis_test_servers::{Valve, postgres};
+use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use uuid::Uuid;
 
 use crate::endpoint::{Endpoint, TOKEN, secrets};
 use crate::post::Post;
 
 const LONG: Duration = Duration::from_mins(1);
+/// How many branches the deliveries are about that come fifty a second.
+const CHANGES: usize = 10;
 
 /// An endpoint over a database that can be cut off.
 async fn behind_a_valve() -> (Endpoint, Valve) {
@@ -81,12 +84,26 @@ async fn while_the_database_is_away_deliveries_wait_in_order() {
     endpoint.stop().await;
 }
 
+/// A delivery, when it was sent and when its answer was there.
+struct Sent {
+    begun: Instant,
+    answered: Instant,
+    result: String,
+}
+
+/// As number `n`, about one of the changes by turns.
+async fn send(address: SocketAddr, n: usize) -> Sent {
+    let post = Post::push_to(&format!("refs/heads/branch-{}", n % CHANGES));
+    let begun = Instant::now();
+    let result = post.key(&n.to_string()).send(address).await.result();
+    Sent { begun, answered: Instant::now(), result }
+}
+
 /// Every 20 ms a delivery, of ten changes by turns, whether the others were answered or not; the
 /// database is away for a minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_deliveries_a_second_go_through_an_outage() {
     const DELIVERIES: usize = 3_500;
-    const CHANGES: usize = 10;
     let (endpoint, valve) = behind_a_valve().await;
     let mut pace = interval(Duration::from_millis(20));
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -98,33 +115,54 @@ async fn fifty_deliveries_a_second_go_through_an_outage() {
             _ => {}
         }
         pace.tick().await;
-        let branch = format!("refs/heads/branch-{}", n % CHANGES);
-        let (address, post) = (endpoint.address, Post::push_to(&branch).key(&format!("{n:04}")));
-        posts.push(tokio::spawn(async move { post.send(address).await.result() }));
+        posts.push(tokio::spawn(send(endpoint.address, n)));
     }
-    let mut answers: HashMap<String, usize> = HashMap::new();
-    for post in posts {
-        *answers.entry(post.await.unwrap()).or_default() += 1;
-    }
-    let spooled = answers.remove("202 spooled").unwrap();
-    let stored = answers.remove("200 stored").unwrap();
-    assert!(answers.is_empty() && stored + spooled == DELIVERIES, "{answers:?}");
+    let mut posts: Vec<Sent> = join_all(posts).await.into_iter().map(Result::unwrap).collect();
+    let count = |result: &str| posts.iter().filter(|sent| sent.result == result).count();
+    let (stored, spooled) = (count("200 stored"), count("202 spooled"));
+    assert_eq!(stored + spooled, DELIVERIES);
     // In the first seconds they still wait for the database.
     assert!(spooled > 2_500, "{spooled}");
     endpoint.until_drained().await;
-    assert_eq!(endpoint.received().await.len(), DELIVERIES);
-    // Ids are given when a delivery comes.
-    let mut ids: BTreeMap<String, Vec<Uuid>> = BTreeMap::new();
+    for n in DELIVERIES..DELIVERIES + CHANGES {
+        let sent = send(endpoint.address, n).await;
+        assert_eq!(sent.result, "200 stored");
+        posts.push(sent);
+    }
+    in_order_of_coming(&endpoint, &posts).await;
+    endpoint.stop().await;
+}
+
+/// Each is there once. Of each change none is behind another that was sent only after it had been
+/// answered; and those that waited in the spool are in the order in which they came, answered or not.
+async fn in_order_of_coming(endpoint: &Endpoint, posts: &[Sent]) {
+    let in_turn = posts.iter().skip(CHANGES).zip(posts);
+    let in_turn = in_turn.filter(|(next, sent)| sent.answered <= next.begun).count();
+    assert!(
+        in_turn > 1_000,
+        "only so many were answered before the next of their change: {in_turn}"
+    );
+    let mut log: BTreeMap<String, Vec<(usize, Envelope)>> = BTreeMap::new();
     for envelope in endpoint.store.read(0, 10_000).await.unwrap() {
         let Event::DeliveryReceived(received) = envelope.event().unwrap() else { continue };
-        if envelope.meta().unwrap().source == "spool" {
-            let change = received.trigger.change().unwrap().to_string();
-            ids.entry(change).or_default().push(envelope.id);
-        }
+        let (change, key) = (received.trigger.change().unwrap(), received.key.unwrap());
+        log.entry(change.to_string()).or_default().push((key.parse().unwrap(), envelope));
     }
-    assert_eq!(ids.len(), CHANGES);
-    assert!(ids.values().all(|ids| ids.is_sorted()), "{ids:?}");
-    endpoint.stop().await;
+    let mut numbers: Vec<_> = log.values().flatten().map(|(n, _)| *n).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..posts.len()).collect::<Vec<_>>());
+    assert_eq!(log.len(), CHANGES);
+    for (change, deliveries) in log {
+        let mut newest = deliveries[0].0;
+        for (n, _) in &deliveries {
+            let overtaken = posts[newest].begun >= posts[*n].answered;
+            assert!(!overtaken, "{change}: {n} was answered before {newest} was sent");
+            newest = if posts[*n].begun > posts[newest].begun { *n } else { newest };
+        }
+        let waited = deliveries.iter().filter(|(_, e)| e.meta().unwrap().source == "spool");
+        // Ids are given when a delivery comes.
+        assert!(waited.map(|(_, e)| e.id).is_sorted(), "{change}: {deliveries:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
