@@ -42,6 +42,9 @@ pub enum FaultKind {
     /// The connection closes at once; the request takes effect when the test says so, by
     /// [`Simulator::land`](crate::Simulator::land).
     LandLate,
+    /// The request is held on its way; it takes effect and is answered when the test says so, by
+    /// [`Simulator::land`](crate::Simulator::land). Git's requests are not held.
+    Hold,
     /// The connection closes and nothing is applied.
     CloseBefore,
     /// The request takes effect; the answer's body trickles in over this time.

@@ -111,7 +111,7 @@ async fn serve_api(
         &body,
         token(request),
     );
-    let fault = {
+    let (fault, mut landed) = {
         let mut state = lock(&shared.state);
         let fault = state.faults.take(Some(&incoming));
         if let Some(FaultKind::Answer { .. } | FaultKind::CloseBefore) = &fault {
@@ -123,7 +123,8 @@ async fn serve_api(
             state.late.push(incoming);
             return hang_up(request);
         }
-        fault
+        state.touch();
+        (fault, state.landed.subscribe())
     };
     match fault {
         None => respond(apply(shared, incoming).await),
@@ -136,6 +137,11 @@ async fn serve_api(
         Some(FaultKind::LoseAnswer) => {
             apply(shared, incoming).await;
             hang_up(request)
+        }
+        Some(FaultKind::Hold) => {
+            // It fails only when the simulator is gone.
+            let _ = landed.changed().await;
+            respond(apply(shared, incoming).await)
         }
         Some(FaultKind::DelayAnswer(time)) => {
             let answer = apply(shared, incoming).await;

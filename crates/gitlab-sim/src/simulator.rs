@@ -237,12 +237,14 @@ impl Simulator {
         self.lock().faults.clear();
     }
 
-    /// Lets the requests take effect that [`FaultKind::LandLate`](crate::FaultKind::LandLate) met.
+    /// Lets the requests take effect that [`FaultKind::LandLate`](crate::FaultKind::LandLate) met,
+    /// and lets those go on that [`FaultKind::Hold`](crate::FaultKind::Hold) met.
     pub fn land(&self) {
         let mut state = self.lock();
         for request in std::mem::take(&mut state.late) {
             crate::api::handle(&mut state, &request);
         }
+        state.landed.send_replace(());
     }
 
     /// True while an armed fault has not struck as often as it should; those that strike

@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) holding: bool,
     /// Requests whose effect a fault has put off, oldest first.
     pub(crate) late: Vec<Incoming>,
+    /// Tells the requests that a fault holds to go on.
+    pub(crate) landed: watch::Sender<()>,
     pub(crate) faults: Faults,
     pub(crate) calls: Vec<Call>,
     pub(crate) timeline: Vec<String>,
@@ -102,6 +104,7 @@ impl State {
             clock_ahead: 0,
             holding: false,
             late: Vec::new(),
+            landed: watch::Sender::new(()),
             faults: Faults::default(),
             calls: Vec::new(),
             timeline: Vec::new(),

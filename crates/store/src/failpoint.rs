@@ -5,10 +5,14 @@
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::envelope::Envelope;
+
+/// Longest time from the signal until all threads stand still.
+const STOPS_WITHIN: Duration = Duration::from_secs(1);
 
 /// `before:run_finished` or `after:statuses_intended:2`: the process is killed around the commit
 /// that holds the nth (default first) event of this kind since it started. With `freeze:` it is
@@ -67,6 +71,9 @@ impl Failpoint {
             // Cannot fail for our own process; if it did, the test that asked would notice.
             let signal = if self.freezes { Signal::STOP } else { Signal::KILL };
             let _ = rustix::process::kill_process(process, signal);
+            // The kernel may hand the signal to another thread first, and this one would go on until
+            // that has stopped the process.
+            std::thread::sleep(STOPS_WITHIN);
         }
     }
 }

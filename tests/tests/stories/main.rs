@@ -29,5 +29,7 @@ mod refusals;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]
+mod second_note;
+#[cfg(test)]
 mod signatures;
 mod stale;

@@ -42,7 +42,7 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let fault = lock(&shared.state).faults.take(None);
     match fault {
-        None => {}
+        None | Some(FaultKind::Hold) => {}
         Some(FaultKind::Answer { status, headers, body: (kind, text) }) => {
             let mut answer = Answer::text(status, kind, text);
             answer.headers = headers;

@@ -71,6 +71,20 @@ async fn a_late_request_lands_after_the_connection_closed() {
 }
 
 #[tokio::test]
+async fn a_held_request_takes_effect_and_is_answered_when_it_is_let_go() {
+    let world = World::start().await;
+    world.sim.fault(Fault::on(Route::StatusPost, FaultKind::Hold));
+    let rows_before = async {
+        world.sim.wait_until(|sim| !sim.faults_left()).await;
+        let rows = world.rows();
+        world.sim.land();
+        rows
+    };
+    let (answer, before) = tokio::join!(world.post_and_count(), rows_before);
+    assert_eq!((answer, before), ((Some(201), 1), 0));
+}
+
+#[tokio::test]
 async fn a_fault_can_wait_for_a_parameter() {
     let world = World::start().await;
     let fault = |state| Fault::on(Route::StatusPost, FaultKind::CloseBefore).when("state", state);
