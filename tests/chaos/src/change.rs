@@ -233,6 +233,8 @@ impl Change<'_> {
             let mr = MergeRequestRef { project: self.project, iid };
             self.town.crew.sim.merge_request_page(mr).ok()
         });
-        pages.last().map(|page| page.to_string()).unwrap_or_default()
+        // Both, if there are two of the branch.
+        let own = pages.filter(|page| page.title.starts_with(&self.branch));
+        own.map(|page| page.to_string()).collect::<Vec<_>>().join("\n")
     }
 }

@@ -24,13 +24,16 @@ mod tally;
 mod town;
 mod way;
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use aldis_store::Envelope;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use tokio::task::{JoinHandle, JoinSet};
@@ -156,6 +159,7 @@ async fn run(arguments: &Arguments, disks: Option<Disks>) -> Result<Outcome> {
     let waits = std::mem::take(&mut day.waits);
     let end = End { healed, broker_away: mix.broker_away, waits };
     let Evening { converged, at_rest, figures } = evening(&crew, &mut post, &end, &mut day).await;
+    let log = if day.problems.is_empty() { None } else { Some(keep_log(&crew, seed).await?) };
     let told = dismiss(&crew, supervisor, &mut day.problems).await;
     Ok(Outcome {
         looked_at: day.expected.iter().map(|expected| expected.mrs.len()).sum(),
@@ -169,7 +173,19 @@ async fn run(arguments: &Arguments, disks: Option<Disks>) -> Result<Outcome> {
         at_rest,
         took: begun.elapsed(),
         burst: day.burst,
+        log,
     })
+}
+
+/// The servers go with their databases; where something went wrong the log tells why.
+async fn keep_log(crew: &Crew, seed: u64) -> Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("aldis-chaos-{seed}.log"));
+    let mut file = BufWriter::new(File::create(&path)?);
+    for Envelope { position, stream, kind, body, recorded_at, .. } in crew.reader.log().await {
+        writeln!(file, "{position} {recorded_at} {stream} {kind} {body}")?;
+    }
+    file.flush()?;
+    Ok(path)
 }
 
 /// What was seen when everybody had gone home.

@@ -1,6 +1,7 @@
 //! What a run came to, in words.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Arguments;
@@ -28,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
     /// Until the last of many runs, if so many were asked for at once.
     pub(crate) burst: Option<Duration>,
+    /// Where the log was kept, if something was wrong.
+    pub(crate) log: Option<PathBuf>,
 }
 
 impl Outcome {
@@ -46,6 +49,9 @@ impl Outcome {
         }
         for problem in &problems {
             say(&format!("  PROBLEM: {problem}"));
+        }
+        if let Some(log) = &self.log {
+            say(&format!("all that happened: {}", log.display()));
         }
         let good = problems.is_empty() && self.looked_at > 0;
         let verdict =
