@@ -1,5 +1,6 @@
 //! A merge request's life.
 
+use aldis_gitlab_sim::Order;
 use aldis_tests::{Setup, Story};
 
 const WITH_TAGS: &str = "\
@@ -12,6 +13,16 @@ stacks:
       merge_request: {}
       push: { branches: [main] }
       tag: { tags: [\"v*\"] }
+";
+
+const RED: &str = "\
+version: 1
+stacks:
+  app:
+    steps: [{ name: test, run: 'false' }]
+  deploy:
+    needs: [app]
+    steps: [{ name: deploy, run: 'true' }]
 ";
 
 #[tokio::test]
@@ -140,23 +151,40 @@ async fn two_merge_requests_with_one_head_get_a_comment_each_and_one_run() {
 
 #[tokio::test]
 async fn a_repeated_run_is_told_whichever_merge_request_of_two_asked_for_it() {
-    const RED: Setup = Setup::USUAL.with(
-        "\
-version: 1
-stacks:
-  app:
-    steps: [{ name: test, run: 'false' }]
-  deploy:
-    needs: [app]
-    steps: [{ name: deploy, run: 'true' }]
-",
-    );
-    let story = RED.start().await;
+    let story = Setup::USUAL.with(RED).start().await;
     story.alice().push(story.project, "stable", "main").unwrap();
     let to_main = story.propose_commit("A", &[("code", "1")]);
-    story.propose_to("feature", "stable");
+    let to_stable = story.propose_to("feature", "stable");
     story.settle().await;
+    for (mr, retried) in [(to_main, "(3 retried)"), (to_stable, "(6 retried)")] {
+        story.comment(mr, "/retest");
+        story.settle().await;
+        assert!(story.statuses("A").contains(retried), "{}", story.statuses("A"));
+    }
+    insta::assert_snapshot!(story.statuses("A"), @r#"
+    feature A: failed (external)
+      aldis: failed "1 of 2 stacks failed: app"
+      aldis/app: failed "test failed with exit code 1"
+      aldis/deploy: skipped "app did not pass"
+      (6 retried)
+    "#);
+    story.finish_doubled(4).await;
+}
+
+#[tokio::test]
+async fn what_is_red_by_another_merge_request_runs_again_where_nothing_was_planned_yet() {
+    let story = Setup::USUAL.with(RED).start().await;
+    story.alice().push(story.project, "stable", "main").unwrap();
+    story.sim.hold_deliveries();
+    let to_main = story.propose_commit("A", &[("code", "1")]);
+    story.propose_to("feature", "stable");
+    release_last(&story);
+    story.settle().await;
+    assert!(story.shows("A", "aldis", "failed"), "{}", story.statuses("A"));
     story.comment(to_main, "/retest");
+    release_last(&story);
+    story.settle().await;
+    story.sim.release_deliveries(&Order::AsFired).unwrap();
     story.settle().await;
     insta::assert_snapshot!(story.statuses("A"), @r#"
     feature A: failed (external)
@@ -165,5 +193,11 @@ stacks:
       aldis/deploy: skipped "app did not pass"
       (3 retried)
     "#);
-    story.finish_doubled(4).await;
+    story.finish_doubled(5).await;
+}
+
+/// What GitLab told last comes before what it told earlier.
+fn release_last(story: &Story) {
+    let last = story.sim.held_deliveries().last().map(|delivery| delivery.id).unwrap();
+    story.sim.release_deliveries(&Order::Chosen(vec![last])).unwrap();
 }

@@ -68,7 +68,7 @@ impl Wish<'_> {
         if let Some(old) = old {
             let run: Run = ledger.fold(&stream::run(old))?;
             if let Some(request) = run.request.as_ref().filter(|r| self.same_wish(r, chosen)) {
-                if self.content_with(&run, chosen, others) {
+                if self.keeps(&run, chosen, others) {
                     self.join(ledger, old, &run, needed)?;
                     return Ok((old.clone(), false));
                 }
@@ -91,7 +91,7 @@ impl Wish<'_> {
                 self.sha256,
             );
             let run: Run = ledger.fold(&stream::run(&id))?;
-            if stands(&run, chosen, others) || round == last {
+            if self.content_with(&run, chosen, others) || round == last {
                 self.join(ledger, &id, &run, needed)?;
                 return Ok((id, false));
             }
@@ -109,17 +109,33 @@ impl Wish<'_> {
             && request.deploys.is_some() == chosen.tracked
     }
 
-    /// Whether the run that stands is result enough for what is asked.
+    /// Whether the change stays with the run that it has. A hook that comes late, or once more,
+    /// does not begin what a person has stopped.
+    fn keeps(&self, run: &Run, chosen: &Chosen, others: &BTreeMap<String, RunId>) -> bool {
+        let stopped = matches!(run.cancel, Some(EndReason::Asked { .. }));
+        self.content_with(run, chosen, others) || stopped && !self.asks_anew(chosen)
+    }
+
+    /// Whether the run, whoever asked for it, is result enough for what is asked now. Who asks for
+    /// it anew wants another one also where the change itself has none yet: its commit may be red
+    /// by the run of another change.
     fn content_with(&self, run: &Run, chosen: &Chosen, others: &BTreeMap<String, RunId>) -> bool {
-        let over = matches!(run.phase(), Phase::Finished(_));
-        let passed = run.phase() == Phase::Finished(Outcome::Passed);
+        if !self.asks_anew(chosen) {
+            return stands(run, chosen, others);
+        }
+        match run.phase() {
+            Phase::Finished(Outcome::Passed) => matches!(self.asked, Asked::Retest),
+            Phase::Finished(_) => false,
+            _ => run.satisfies(),
+        }
+    }
+
+    /// Whether a person asks for this very stack.
+    fn asks_anew(&self, chosen: &Chosen) -> bool {
         match self.asked {
-            Asked::Test(stacks) if stacks.is_empty() || stacks.contains(&chosen.stack) => {
-                run.satisfies() && !over
-            }
-            Asked::Retest => run.satisfies() && (passed || !over),
-            // A hook that comes late, or once more, does not begin what a person has stopped.
-            _ => stands(run, chosen, others) || matches!(run.cancel, Some(EndReason::Asked { .. })),
+            Asked::Test(stacks) => stacks.is_empty() || stacks.contains(&chosen.stack),
+            Asked::Retest => true,
+            _ => false,
         }
     }
 
