@@ -86,7 +86,10 @@ impl Outcome {
             mangled.resent,
             mangled.late
         ));
-        say(&format!("faults: {}", self.tally.told()));
+        let faults = self.tally.told();
+        if !faults.is_empty() {
+            say(&format!("faults: {faults}"));
+        }
         say(&format!(
             "processes: {} kills in all, {} of them at {} points; {} ended by themselves; the \
              longest took {:.1} s to end when asked",
@@ -111,12 +114,16 @@ impl Outcome {
             seconds(self.converged.usual),
             seconds(self.converged.longest)
         ));
-        say(&format!(
-            "all {awaited} verdicts that were awaited when the last fault was over stood {:.1} s \
-             later, {later} asked for after it within {:.1} s",
-            seconds(self.converged.awaited_stood),
-            seconds(self.converged.later_stood)
-        ));
+        let later_stood = seconds(self.converged.later_stood);
+        if awaited == 0 {
+            say(&format!("all {later} verdicts stood within {later_stood:.1} s"));
+        } else {
+            say(&format!(
+                "all {awaited} verdicts that were awaited when the last fault was over stood \
+                 {:.1} s later, {later} asked for after it within {later_stood:.1} s",
+                seconds(self.converged.awaited_stood)
+            ));
+        }
         say(&format!(
             "after the last fault and the last thing that anybody did: last change in GitLab after \
              {:.1} s (of {}), all at rest after {:.1} s; something was in doubt in {} projects",
