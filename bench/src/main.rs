@@ -38,6 +38,7 @@ Usage: cargo xtask bench [--quick] [--json] [--only GROUP]
                    log         the store alone
                    postgres    the four above on Postgres, and claims
                    broker      hints through RabbitMQ, and a bot in four processes
+                   crowds      200 and 500 deliveries at once, everywhere; not with --quick unless named
                    openloop    200 deliveries a second beside a rebuild and 20 runs
                    rebuild     a million events followed, and folded anew to the same bytes
                    scale, scale-postgres
@@ -48,7 +49,7 @@ Postgres and RabbitMQ are started from the installed programs, for each group an
 ";
 
 /// The groups of rows, in the order in which they are measured.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "disk",
     "ingest",
     "path",
@@ -56,13 +57,16 @@ const GROUPS: [&str; 11] = [
     "log",
     "postgres",
     "broker",
+    "crowds",
     "openloop",
     "rebuild",
     "scale",
     "scale-postgres",
 ];
-/// They run only when they are named.
+/// They run only when they are named,
 const LONG: [&str; 2] = ["scale", "scale-postgres"];
+/// and in a short run this one too.
+const NOT_QUICK: &str = "crowds";
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,7 +97,10 @@ impl Wish {
     }
 
     fn includes(&self, group: &str) -> bool {
-        self.only.as_deref().map_or(!LONG.contains(&group), |only| only == group)
+        match self.only.as_deref() {
+            Some(only) => only == group,
+            None => !(LONG.contains(&group) || self.quick && group == NOT_QUICK),
+        }
     }
 }
 
@@ -138,6 +145,7 @@ async fn rows(wish: &Wish) -> Result<Vec<Row>> {
             "log" => measure::log::rows(&plan, Place::Sqlite).await?,
             "postgres" => measure::postgres::rows(&plan).await?,
             "broker" => measure::broker::rows(&plan).await?,
+            "crowds" => measure::crowds::rows().await?,
             "openloop" => measure::open_loop::rows(&plan).await?,
             "rebuild" => measure::rebuild::rows(&plan).await?,
             "scale" => measure::scale::rows(&plan, Place::Sqlite).await?,
@@ -159,6 +167,8 @@ mod tests {
     fn the_command_line_is_read_or_refused() {
         let wish = read(&["--quick", "--only", "log"]).unwrap();
         assert!(wish.quick && !wish.json && wish.includes("log") && !wish.includes("path"));
+        assert!(read(&[]).unwrap().includes(NOT_QUICK));
+        assert!(!read(&["--quick"]).unwrap().includes(NOT_QUICK));
         assert!(LONG.into_iter().all(|group| !read(&[]).unwrap().includes(group)));
         assert!(read(&["--only", "scale"]).unwrap().includes("scale"));
         assert!(read(&["--only", "all"]).unwrap_err().to_string().contains("disk, ingest"));

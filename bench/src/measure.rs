@@ -1,6 +1,7 @@
 //! The groups of rows. Bot and floor take turns, so that a busy moment of the machine meets both.
 
 pub(crate) mod broker;
+pub(crate) mod crowds;
 pub(crate) mod disk;
 pub(crate) mod ingest;
 pub(crate) mod log;
@@ -35,8 +36,6 @@ pub(crate) struct Plan {
     pub(crate) long_log: usize,
     /// Events that are followed and then folded anew.
     pub(crate) folded: usize,
-    /// Whether there are large bursts on Postgres as well.
-    pub(crate) crowds: bool,
     /// Of a load at a steady rate.
     pub(crate) steady: Duration,
     /// Events that a bot finds at its start and folds anew beside that load.
@@ -51,7 +50,6 @@ const QUICK: Plan = Plan {
     events: 40_000,
     long_log: 1_000_000,
     folded: 100_000,
-    crowds: false,
     steady: Duration::from_secs(10),
     unfolded: 600_000,
 };
@@ -63,7 +61,6 @@ const WHOLE: Plan = Plan {
     events: 400_000,
     long_log: 10_000_000,
     folded: 1_000_000,
-    crowds: true,
     steady: Duration::from_mins(1),
     unfolded: 3_000_000,
 };

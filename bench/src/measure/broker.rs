@@ -6,7 +6,7 @@ use aldis_bus::{Broker, Bus, Listener, Topic};
 use aldis_test_servers::RabbitMq;
 use anyhow::{Result, bail};
 
-use super::{Plan, ingest, memory, path, say, scale, spread};
+use super::{Plan, ingest, memory, path, say, spread};
 use crate::floor::Messages;
 use crate::load::Load;
 use crate::place::{Place, postgres, rabbitmq};
@@ -28,9 +28,6 @@ pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
     let mut divided = ingest::rows(plan, place).await?;
     say("path")?;
     divided.extend(path::rows(plan, place).await?);
-    if plan.crowds {
-        divided.extend(scale::crowds(place).await?);
-    }
     say("memory")?;
     divided.extend(memory::rows(plan, place).await?);
     Ok(hints.into_iter().chain(divided.into_iter().map(|row| row.of("divided"))).collect())

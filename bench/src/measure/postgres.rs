@@ -23,9 +23,6 @@ pub(crate) async fn rows(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = ingest::rows(plan, place).await?;
     say("path")?;
     rows.extend(path::rows(plan, place).await?);
-    if plan.crowds {
-        rows.extend(scale::crowds(place).await?);
-    }
     say("memory")?;
     rows.extend(memory::rows(plan, place).await?);
     say("log")?;

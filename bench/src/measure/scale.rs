@@ -54,18 +54,7 @@ async fn bursts(plan: &Plan, place: Place<'_>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The large bursts alone.
-pub(super) async fn crowds(place: Place<'_>) -> Result<Vec<Row>> {
-    let mut world = World::build().await?;
-    let (bot_home, floor_home) = (place.home()?, place.home()?);
-    let sides = Sides::start(&world, &bot_home, &floor_home).await?;
-    sides.singles(&mut world, 0).await?;
-    let rows = large(&sides, &mut world).await?;
-    sides.bot.stop().await?;
-    Ok(rows)
-}
-
-async fn large(sides: &Sides<'_>, world: &mut World) -> Result<Vec<Row>> {
+pub(super) async fn large(sides: &Sides<'_>, world: &mut World) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for size in BURSTS {
         say(&format!("{size} at once"))?;

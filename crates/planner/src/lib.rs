@@ -6,6 +6,7 @@
 
 mod admit;
 mod command;
+mod crowd;
 mod delivery;
 mod error;
 mod gather;
@@ -22,6 +23,7 @@ use aldis_gitlab::GitLab;
 use aldis_store::{Claimed, Claims, Due, Meta, Release, Store, StoreError};
 use futures_util::future::join_all;
 
+use crowd::let_first_statuses_pass;
 pub use error::PlanError;
 use gather::Files;
 use glance::Glance;
@@ -80,6 +82,9 @@ impl Planner {
         let Some(first) = claimed.first() else { return Ok(Step::Idle { next_due }) };
         if first.more {
             baton.pass();
+            if upto != URGENT {
+                let_first_statuses_pass(&self.store).await?;
+            }
         }
         // What cannot be read now is read, and put off, one by one.
         let glance = self.glance(&claimed).await.unwrap_or_default();

@@ -36,6 +36,11 @@ pub(crate) const EXTEND: &str = "UPDATE work SET lease_until = $1, \
      WHERE kind = $2 AND key = $3 AND lease_epoch = $4 AND lease_until IS NOT NULL";
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until \
      ELSE due_at END) FROM work WHERE kind = $1 AND class <= $2";
+/// Whether more than so many became due lately and wait. The newest come first: behind them is what
+/// was taken.
+pub(crate) const CROWDS: &str = "SELECT 1 FROM work WHERE kind = $1 AND class = $2 \
+     AND due_at <= $3 AND due_at > $3 - $4 AND COALESCE(lease_until, 0) <= $3 \
+     ORDER BY due_at DESC LIMIT 1 OFFSET $5";
 /// A lease that ran out and that nobody has taken over is still held.
 pub(crate) const HELD: &str = "SELECT key, class, revision, lease_epoch, attempts FROM work \
      WHERE kind = $1 AND lease_owner = $2 AND lease_until IS NOT NULL LIMIT 1";

@@ -233,6 +233,18 @@ impl Store {
         ask!(self, e => e.next_due(due.into()))
     }
 
+    /// Whether so `many` items of `kind` and `class`, at least one, became due `within` the time up to
+    /// now and wait. Cheap also where there are many more.
+    pub async fn crowds(
+        &self,
+        kind: WorkKind,
+        class: u8,
+        within: Duration,
+        many: usize,
+    ) -> Result<bool> {
+        ask!(self, e => e.crowds(kind, class, within, many))
+    }
+
     /// How much of `kind` waits.
     pub async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
         ask!(self, e => e.backlog(kind))

@@ -254,6 +254,15 @@ pub(super) const NEXT_DUE: &str = concat!(
     now!("$3"),
     " FROM work WHERE kind = $1 AND class <= $2"
 );
+/// Whether more than so many became due lately and wait. The newest come first: behind them is what
+/// was taken.
+pub(super) const CROWDS: &str = concat!(
+    "WITH clock AS (SELECT ",
+    now!("$3"),
+    " AS now) SELECT 1 FROM work WHERE kind = $1 AND class = $2 AND due_at <= (SELECT now FROM clock) \
+     AND due_at > (SELECT now FROM clock) - $4 \
+     AND COALESCE(lease_until, 0) <= (SELECT now FROM clock) ORDER BY due_at DESC LIMIT 1 OFFSET $5"
+);
 pub(super) const NOW: &str = concat!("SELECT ", now!("$1"));
 
 pub(super) const ADD_LOG: &str = "INSERT INTO log_chunks (run, epoch, seq, step, bytes, at) \

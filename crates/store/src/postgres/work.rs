@@ -123,6 +123,24 @@ impl Postgres {
         Ok(left(row.try_get(0)?))
     }
 
+    pub(crate) async fn crowds(
+        &self,
+        kind: WorkKind,
+        class: u8,
+        within: Duration,
+        many: usize,
+    ) -> Result<bool> {
+        let last = query(own::CROWDS)
+            .bind(kind.as_str())
+            .bind(i64::from(class))
+            .bind(self.clock.told_millis())
+            .bind(millis(within))
+            .bind(signed(many.saturating_sub(1) as u64))
+            .fetch_optional(&self.leases)
+            .await?;
+        Ok(last.is_some())
+    }
+
     pub(crate) async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
         let now = query(own::NOW).bind(self.clock.told_millis()).fetch_one(&self.leases).await?;
         let now: i64 = now.try_get(0)?;

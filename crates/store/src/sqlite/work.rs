@@ -64,6 +64,24 @@ impl Sqlite {
         Ok(due.map(|due| self.until(due)))
     }
 
+    pub(crate) async fn crowds(
+        &self,
+        kind: WorkKind,
+        class: u8,
+        within: Duration,
+        many: usize,
+    ) -> Result<bool> {
+        let last = query(sql::CROWDS)
+            .bind(kind.as_str())
+            .bind(class)
+            .bind(self.clock.lease_millis())
+            .bind(millis(within))
+            .bind(signed(many.saturating_sub(1) as u64))
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(last.is_some())
+    }
+
     pub(crate) async fn backlog(&self, kind: WorkKind) -> Result<Backlog> {
         let now = self.clock.lease_millis();
         let row = query(sql::BACKLOG).bind(now).bind(kind.as_str()).fetch_one(&self.readers);

@@ -75,6 +75,37 @@ async fn who_finds_nothing_hears_when_there_will_be_something() {
 }
 
 #[tokio::test]
+async fn what_became_due_lately_waits_until_somebody_has_it() {
+    const LATELY: Duration = Duration::from_secs(3);
+    let bench = Bench::new().await;
+    let crowds = async |class, many| {
+        bench.store.crowds(WorkKind::Statuses, class, LATELY, many).await.unwrap()
+    };
+    let waits = async |class| crowds(class, 1).await;
+    assert!(!waits(0).await);
+    bench.touch(&key("now"), 0, 0).await;
+    bench.touch(&key("soon"), 0, 2).await;
+    bench.touch(&key("usual"), 1, 0).await;
+    bench.touch(&WorkKey::new(WorkKind::Note, "other kind"), 2, 0).await;
+    assert!(waits(0).await && waits(1).await && !waits(2).await);
+    let held = claim(&bench.store, 1).await;
+    assert!(!waits(0).await, "one is leased, the other is not due");
+    bench.touch(&held[0].key, 0, 0).await;
+    assert!(!waits(0).await, "whoever has it will see to it");
+    bench.clock.advance(Duration::from_secs(2));
+    assert!(waits(0).await && !crowds(0, 2).await);
+    bench.store.release(&held[0], Release::Later(Duration::ZERO)).await.unwrap();
+    assert!(crowds(0, 2).await && !crowds(0, 3).await);
+    bench.clock.advance(Duration::from_secs(2));
+    assert!(waits(0).await && !waits(1).await, "the usual one has been due for too long");
+    bench.clock.advance(LATELY);
+    assert!(!waits(0).await);
+    bench.touch(&key("now"), 0, 0).await;
+    bench.clock.advance(LEASE);
+    assert!(!waits(0).await);
+}
+
+#[tokio::test]
 async fn what_was_touched_while_it_was_leased_rings_when_the_lease_ends() {
     let bench = Bench::new().await;
     bench.touch(&key("a"), 0, 0).await;
