@@ -13,12 +13,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MANY: usize = 16;
 
 /// Returns when no crowd of first statuses waits, after half a second in any case.
-pub(crate) async fn let_first_statuses_pass(store: &Store) -> Result<(), StoreError> {
+pub(crate) async fn let_first_statuses_pass(store: &Store) {
     let begun = Instant::now();
-    while begun.elapsed() < STAND_BACK && first_statuses_crowd(store).await? {
+    // Whoever cannot ask has work in hand that will fail as well, and is put off by that.
+    while begun.elapsed() < STAND_BACK && first_statuses_crowd(store).await.unwrap_or(false) {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Ok(())
 }
 
 /// Whether deliveries are yet to be announced, or first statuses to be written, by whichever process.
@@ -67,7 +67,7 @@ mod tests {
         }
         assert!(crowd_after(&store, WorkKind::Statuses, URGENT, MANY).await);
         let begun = Instant::now();
-        let_first_statuses_pass(&store).await.unwrap();
+        let_first_statuses_pass(&store).await;
         assert!(begun.elapsed() >= STAND_BACK);
         clock.advance(STAND_BACK);
         assert!(!first_statuses_crowd(&store).await.unwrap(), "they have been late for too long");

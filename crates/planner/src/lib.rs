@@ -83,7 +83,7 @@ impl Planner {
         if first.more {
             baton.pass();
             if upto != URGENT {
-                let_first_statuses_pass(&self.store).await?;
+                let_first_statuses_pass(&self.store).await;
             }
         }
         // What cannot be read now is read, and put off, one by one.
