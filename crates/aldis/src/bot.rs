@@ -14,7 +14,7 @@ use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_feedback::Feedback;
 use aldis_gitlab::GitLab;
 use aldis_ingress::{Crowd, Ingress};
-use aldis_planner::Planner;
+use aldis_planner::{Planner, let_first_statuses_pass};
 use aldis_runner::{Capabilities, Runner, Stop as StopRuns};
 use aldis_store::{Due, Store};
 use aldis_web::{Projector, State};
@@ -276,16 +276,17 @@ fn serve_http(
 }
 
 fn spawn_projector(store: &Store, bus: &Bus, crowd: Crowd, leave: &Leave, tasks: &mut JoinSet<()>) {
-    let projector = Projector::new(store.clone());
+    let (store, projector) = (store.clone(), Projector::new(store.clone()));
     let listener = bus.listen(Topic::Log);
     tasks.spawn(consume("projector", listener, leave.clone(), async move |_| {
         crowd.pass().await;
         let begun = Instant::now();
         let is_behind = projector.run_once().await?;
         Ok::<_, aldis_web::ProjectionError>(if is_behind {
-            // In a burst pages may be a little late, answers to deliveries may not: the writer and
-            // the processor are theirs for half of the time.
+            // In a burst pages may be a little late, answers to deliveries and first statuses may
+            // not: the writer and the processor are theirs for half of the time.
             tokio::time::sleep(begun.elapsed()).await;
+            let_first_statuses_pass(&store).await;
             Step::Worked
         } else {
             Step::Idle { next_due: None }

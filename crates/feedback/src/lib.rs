@@ -9,7 +9,9 @@ mod deployment;
 mod failure;
 mod note;
 mod statuses;
+mod view;
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aldis_bus::{Baton, Step};
@@ -25,6 +27,7 @@ use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use failure::FeedbackError;
+use view::View;
 
 /// Longest time a pass may take before somebody else may take over: a few calls of at most 10 s.
 const LEASE: Duration = Duration::from_secs(45);
@@ -71,14 +74,20 @@ impl Feedback {
         if first.more {
             baton.pass();
         }
-        let taken = join_all(claimed.iter().map(|claimed| self.take(claimed))).await;
+        let mut views = HashMap::new();
+        if claimed.len() > 1 {
+            // What cannot be read now is read, and put off, one by one.
+            views = self.views(&claimed).await.unwrap_or_default();
+        }
+        let taken = claimed.iter().map(|claimed| self.take(claimed, views.remove(&claimed.key)));
+        let taken = join_all(taken).await;
         taken.into_iter().collect::<Result<(), _>>()?;
         Ok(Step::Worked)
     }
 
     /// Works on a resource and ends its lease.
-    async fn take(&self, claimed: &Claimed) -> Result<(), StoreError> {
-        let release = match self.handle(claimed).await {
+    async fn take(&self, claimed: &Claimed, view: Option<View>) -> Result<(), StoreError> {
+        let release = match self.handle(claimed, view).await {
             Ok(release) => release,
             Err(FeedbackError::Store(StoreError::FencedOff)) => return Ok(()),
             Err(FeedbackError::Store(error)) if !error.is_retryable() => return Err(error),
@@ -95,9 +104,13 @@ impl Feedback {
     }
 
     /// Works on one resource until it shows what it should, or has to wait.
-    pub async fn handle(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
+    async fn handle(
+        &self,
+        claimed: &Claimed,
+        view: Option<View>,
+    ) -> Result<Release, FeedbackError> {
         match claimed.key.kind {
-            WorkKind::Statuses => self.statuses(claimed).await,
+            WorkKind::Statuses => self.statuses(claimed, view).await,
             WorkKind::Note => self.note(claimed).await,
             WorkKind::Deployment => self.deployment(claimed).await,
             _ => Ok(Release::Done),

@@ -1,6 +1,7 @@
 //! The statuses of one commit: one writer at a time, in the order that the barrier asks for.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::time::Duration;
 
 use aldis_domain::event::Event;
@@ -9,49 +10,33 @@ use aldis_domain::event::resource::{
     StatusesIntended, StatusesSettled,
 };
 use aldis_domain::fold::Fold as _;
-use aldis_domain::id::{ChangeKey, ProjectKey, Sha};
-use aldis_domain::statuses::{Knowledge, Next, Runs, Statuses, Visible, compare, next, settle};
-use aldis_domain::stream;
+use aldis_domain::id::ChangeKey;
+use aldis_domain::statuses::{Next, Statuses, Visible, compare, next, settle};
 use aldis_gitlab::{Error, PipelineQuery, StatusPost, StatusQuery};
-use aldis_store::{Claimed, Envelope, Release};
+use aldis_store::{Claimed, Release};
 
-use crate::capability::Capabilities;
 use crate::failure::{Failure, failure};
-use crate::{Feedback, FeedbackError, age, age_of, fold, may_send, since_boot};
+use crate::view::{Commit, View};
+use crate::{Feedback, FeedbackError, may_send, since_boot};
 
 /// Steps after which somebody else gets a turn.
 const MOST_STEPS: usize = 12;
 
-/// The commit a work item is about, and the lease on it.
-struct Commit<'a> {
-    claimed: &'a Claimed,
-    stream: String,
-    project: ProjectKey,
-    sha: Sha,
-}
-
-/// A commit as it was when it was read, and after what was written since: enough to see that nothing is
-/// left to do. What others told of it meanwhile makes its work item due again.
-struct View {
-    statuses: Statuses,
-    runs: Runs,
-    knowledge: Knowledge,
-    capabilities: Capabilities,
-}
-
 impl Feedback {
-    pub(crate) async fn statuses(&self, claimed: &Claimed) -> Result<Release, FeedbackError> {
-        let Some((project, sha)) = stream::parse_statuses_key(&claimed.key.key) else {
-            return Ok(Release::Done);
-        };
-        let commit = Commit { claimed, stream: stream::statuses(project, &sha), project, sha };
-        let mut known = None;
+    /// `known`: the item's commit, if it was just read.
+    pub(crate) async fn statuses(
+        &self,
+        claimed: &Claimed,
+        mut known: Option<View>,
+    ) -> Result<Release, FeedbackError> {
+        let Some(commit) = Commit::of(claimed) else { return Ok(Release::Done) };
+        let mut written = false;
         for _ in 0..MOST_STEPS {
-            let has_written = known.is_some();
-            let mut view = match known.take() {
-                Some(view) => view,
-                None => self.view(&commit).await?,
-            };
+            let has_written = std::mem::take(&mut written);
+            if known.is_none() {
+                known = self.views(slice::from_ref(claimed)).await?.remove(&claimed.key);
+            }
+            let Some(mut view) = known.take() else { return Ok(Release::Done) };
             let mut knowledge = view.knowledge;
             let mut step = next(&view.statuses, &view.runs, knowledge);
             if has_written && !matches!(step, Next::Rest { .. }) {
@@ -73,7 +58,7 @@ impl Feedback {
             match step {
                 Next::Write(writes) => {
                     self.write(&commit, &mut view, seen, writes).await?;
-                    known = Some(view);
+                    (known, written) = (Some(view), true);
                 }
                 Next::Resolve => self.resolve(&commit, &view.statuses).await?,
                 Next::Compare => {
@@ -90,19 +75,6 @@ impl Feedback {
             }
         }
         Ok(Release::Later(Duration::ZERO))
-    }
-
-    async fn view(&self, commit: &Commit<'_>) -> Result<View, FeedbackError> {
-        let names = [commit.stream.clone(), stream::capabilities(commit.project)];
-        let mut streams = self.store.load_many(&names).await?;
-        let [envelopes, lost] = names.map(|name| streams.remove(&name).unwrap_or_default());
-        let statuses: Statuses = fold(&envelopes);
-        let runs = self.load_runs(statuses.runs()).await?;
-        let first_status_age = first_status_age(&envelopes);
-        let read = |event: &Event| matches!(event, Event::StatusesSettled(s) if s.read);
-        let doubt_age = age_of(&envelopes, read).map(|age| age.as_secs());
-        let knowledge = Knowledge { first_status_age, doubt_age, ..Knowledge::default() };
-        Ok(View { statuses, runs, knowledge, capabilities: Capabilities::of(&lost) })
     }
 
     /// Writes the lines, and lets the view be as it is after that.
@@ -286,17 +258,6 @@ fn listeners(
     changes.sort();
     changes.dedup();
     changes
-}
-
-fn first_status_age(envelopes: &[Envelope]) -> Option<u64> {
-    let confirmed = |event: &Event| match event {
-        Event::StatusesSettled(settled) => {
-            settled.outcomes.iter().any(|o| matches!(o, StatusOutcome::Confirmed { .. }))
-        }
-        _ => false,
-    };
-    let first = envelopes.iter().find(|e| e.event().is_ok_and(|event| confirmed(&event)))?;
-    Some(age(first).as_secs())
 }
 
 fn to_gitlab(state: StatusState) -> aldis_gitlab::StatusState {

@@ -1,11 +1,12 @@
-//! In a crowd each commit shows something before any of them is planned: whoever pushed looks for it.
+//! In a crowd each commit shows something before any of them is planned, and before pages tell of it:
+//! whoever pushed looks for it.
 
 use std::time::{Duration, Instant};
 
 use aldis_domain::touch::{URGENT, WorkKind};
 use aldis_store::{Store, StoreError};
 
-/// Longest time that a plan waits: a crowd that does not end must not keep it for ever. What has
+/// Longest time that anybody waits: a crowd that does not end must not keep it for ever. What has
 /// waited for longer itself keeps nobody.
 const STAND_BACK: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -13,9 +14,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MANY: usize = 16;
 
 /// Returns when no crowd of first statuses waits, after half a second in any case.
-pub(crate) async fn let_first_statuses_pass(store: &Store) {
+pub async fn let_first_statuses_pass(store: &Store) {
     let begun = Instant::now();
-    // Whoever cannot ask has work in hand that will fail as well, and is put off by that.
+    // Whoever cannot ask will hardly work either, and is put off by that.
     while begun.elapsed() < STAND_BACK && first_statuses_crowd(store).await.unwrap_or(false) {
         tokio::time::sleep(LOOK_AGAIN).await;
     }

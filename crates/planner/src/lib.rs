@@ -23,7 +23,7 @@ use aldis_gitlab::GitLab;
 use aldis_store::{Claimed, Claims, Due, Meta, Release, Store, StoreError};
 use futures_util::future::join_all;
 
-use crowd::let_first_statuses_pass;
+pub use crowd::let_first_statuses_pass;
 pub use error::PlanError;
 use gather::Files;
 use glance::Glance;

@@ -209,7 +209,15 @@ fn pool(options: PgConnectOptions, most: u32) -> PgPool {
 }
 
 fn known() -> Migrator {
-    migrator!("postgres", 1 "log", 2 "work", 3 "views", 4 "beside_the_log", 5 "runners")
+    migrator!(
+        "postgres",
+        1 "log",
+        2 "work",
+        3 "views",
+        4 "beside_the_log",
+        5 "runners",
+        6 "work_by_key_alone",
+    )
 }
 
 /// Processes that start together migrate one after the other. One whose role may not change tables

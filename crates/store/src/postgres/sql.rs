@@ -38,15 +38,18 @@ pub(super) const MOVE_INSTANCES: &str = "SELECT setval(pg_get_serial_sequence('i
 pub(super) const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, hash = $2, \
      recorded_at = COALESCE((SELECT recorded_at FROM events WHERE position = $1), 0)";
 
+// What is wanted is looked for one by one, hence `LATERAL … LIMIT 1`. A server that takes a table for
+// empty, as it was a minute ago, would turn a join round and read the table through.
+
 macro_rules! facts {
     ($locks:literal) => {
         concat!(
-            "WITH fenced AS (SELECT wanted.place, work.lease_epoch \
+            "WITH fenced AS (SELECT wanted.place, held.lease_epoch \
                FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted(kind, key, place) \
-               JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
-               WHERE work.lease_until IS NOT NULL",
+               CROSS JOIN LATERAL (SELECT work.lease_epoch FROM work WHERE work.kind = wanted.kind \
+                 AND work.key = wanted.key AND work.lease_until IS NOT NULL LIMIT 1",
             $locks,
-            ") SELECT 0::bigint, wanted.place, newest.version, NULL::uuid, NULL::bytea, NULL::bigint \
+            ") AS held) SELECT 0::bigint, wanted.place, newest.version, NULL::uuid, NULL::bytea, NULL::bigint \
                FROM unnest($1::text[]) WITH ORDINALITY AS wanted(stream, place) \
                CROSS JOIN LATERAL (SELECT MAX(version) AS version FROM events \
                  WHERE events.stream = wanted.stream) AS newest WHERE newest.version IS NOT NULL \
@@ -62,7 +65,7 @@ macro_rules! facts {
 /// events that are stored (2), the head with its time and the database's (3).
 pub(super) const FACTS: &str = facts!("");
 /// The same, and nobody takes the leased rows over before the transaction ends.
-pub(super) const LOCKED_FACTS: &str = facts!(" ORDER BY work.kind, work.key FOR UPDATE OF work");
+pub(super) const LOCKED_FACTS: &str = facts!(" FOR UPDATE OF work");
 
 // What a group of appends writes is one statement of these parts. Nothing is written unless the head
 // could be `moved` from where the group was judged; and the head is locked first, so that whoever comes
@@ -73,19 +76,20 @@ pub(super) const LOCKED_FACTS: &str = facts!(" ORDER BY work.kind, work.key FOR 
 pub(super) const HELD: &str = "head AS (SELECT 1 FROM log_head \
      WHERE alone = 1 AND position = $1 AND hash = $2 FOR UPDATE), \
      held AS (SELECT 1 FROM unnest($3::text[], $4::text[], $5::bigint[]) AS wanted(kind, key, epoch) \
-       JOIN work ON work.kind = wanted.kind AND work.key = wanted.key \
+       CROSS JOIN LATERAL (SELECT FROM work WHERE work.kind = wanted.kind AND work.key = wanted.key \
          AND work.lease_epoch = wanted.epoch AND work.lease_until IS NOT NULL \
-       WHERE EXISTS (SELECT FROM head) ORDER BY work.kind, work.key FOR UPDATE OF work), ";
+         LIMIT 1 FOR UPDATE OF work) AS held WHERE EXISTS (SELECT FROM head)), ";
 pub(super) const MOVED: &str = "moved AS (UPDATE log_head SET position = $1, hash = $2, \
      recorded_at = $3 WHERE alone = 1 AND position = $4 AND hash = $5";
 pub(super) const IF_HELD: &str = " AND (SELECT COUNT(*) FROM held) = $1";
 /// Streams have the versions that were taken for true.
 pub(super) const IF_REACHED: &str = " AND (SELECT COUNT(*) FROM unnest($1::text[], $2::bigint[]) AS wanted(stream, version) \
-     JOIN events ON events.stream = wanted.stream AND events.version = wanted.version) \
-     = cardinality($1)";
+     CROSS JOIN LATERAL (SELECT FROM events WHERE events.stream = wanted.stream \
+       AND events.version = wanted.version LIMIT 1) AS reached) = cardinality($1)";
 /// Streams that are only guarded have no later ones.
 pub(super) const IF_NOT_REACHED: &str = " AND NOT EXISTS (SELECT FROM unnest($1::text[], $2::bigint[]) AS next(stream, version) \
-     JOIN events ON events.stream = next.stream AND events.version = next.version)";
+     CROSS JOIN LATERAL (SELECT FROM events WHERE events.stream = next.stream \
+       AND events.version = next.version LIMIT 1) AS reached)";
 pub(super) const END_OF_MOVED: &str = " RETURNING position)";
 pub(super) const WRITTEN: &str = ", written AS (INSERT INTO events (position, event_id, stream, \
      version, type, schema_version, body, meta, recorded_at, prev_hash, hash) \
@@ -95,9 +99,12 @@ pub(super) const WRITTEN: &str = ", written AS (INSERT INTO events (position, ev
 pub(super) const KEPT: &str = ", kept AS (INSERT INTO payloads (position, bytes, received_at) \
      SELECT position, bytes, $1 FROM unnest($2::bigint[], $3::bytea[]) AS p(position, bytes) \
      WHERE EXISTS (SELECT FROM moved))";
+/// Whoever extends a lease in this very moment keeps the row until that lease runs out.
 pub(super) const OVER: &str = ", over AS (DELETE FROM work \
-     USING unnest($1::text[], $2::text[]) AS wanted(kind, key) WHERE EXISTS (SELECT FROM moved) \
-     AND work.kind = wanted.kind AND work.key = wanted.key)";
+     USING unnest($1::text[], $2::text[]) AS wanted(kind, key) \
+     CROSS JOIN LATERAL (SELECT ctid AS spot FROM work AS known WHERE known.kind = wanted.kind \
+       AND known.key = wanted.key LIMIT 1) AS found \
+     WHERE EXISTS (SELECT FROM moved) AND work.ctid = found.spot)";
 /// Inserts rows of work, given as four lists.
 macro_rules! due {
     ($name:literal, $known:literal) => {
@@ -152,6 +159,9 @@ pub(super) const LOAD_MANY: &str = concat!(
     " FROM events WHERE stream = ANY($1) ORDER BY stream, version"
 );
 
+/// The rows were locked by the same statement and are found where they lie. One that was touched between the
+/// beginning of the statement and its lock lies elsewhere, and is left to the next claim.
+///
 /// Nobody waits for the disk here. What the sequence had given out when the power went may come
 /// again, so the milliseconds are part of an epoch; and if the clock was set back, the row knows. Whoever
 /// claims will append soon, so the end of the log comes along.
@@ -164,7 +174,7 @@ macro_rules! lease {
              lease_until = clock.now + $6, due_at = clock.now + $6, \
              attempts = work.attempts + (taken.lease_until IS NOT NULL)::int \
              FROM taken, clock, log_head AS head \
-             WHERE head.alone = 1 AND work.kind = taken.kind AND work.key = taken.key AND ",
+             WHERE head.alone = 1 AND work.ctid = taken.spot AND ",
             $which,
             " RETURNING taken.place, work.key, work.class, work.revision, work.lease_epoch, \
               work.attempts, taken.more, \
@@ -179,8 +189,8 @@ macro_rules! search {
     ($since:literal, $condition:literal) => {
         concat!(
             "(SELECT found.* FROM clock, unnest($2::bigint[]) WITH ORDINALITY AS searched(since, number) \
-             CROSS JOIN LATERAL (SELECT kind, key, class, due_at, made, lease_until, lease_epoch FROM work \
-               WHERE kind = $1 AND class = number - 1 AND ",
+             CROSS JOIN LATERAL (SELECT ctid AS spot, class, due_at, made, lease_until, lease_epoch FROM work \
+               WHERE kind = $1 AND class >= 0 AND class = number - 1 AND ",
             $since,
             "due_at <= now AND (lease_until IS NULL OR lease_until <= now) \
                ORDER BY due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED) AS found",
@@ -214,7 +224,7 @@ pub(super) const CLAIM_KEY: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$5"),
     " AS now), \
-     taken AS (SELECT kind, key, 1::bigint AS place, false AS more, false AS again, due_at, lease_until, lease_epoch \
+     taken AS (SELECT work.ctid AS spot, 1::bigint AS place, false AS more, false AS again, due_at, lease_until, lease_epoch \
        FROM work, clock WHERE kind = $1 AND key = $2 AND due_at <= now \
        AND (lease_until IS NULL OR lease_until <= now) LIMIT $3 FOR UPDATE OF work SKIP LOCKED) ",
     lease!("true")
@@ -259,7 +269,7 @@ pub(super) const NEXT_DUE: &str = concat!(
 pub(super) const CROWDS: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$3"),
-    " AS now) SELECT 1 FROM work WHERE kind = $1 AND class = $2 AND due_at <= (SELECT now FROM clock) \
+    " AS now) SELECT 1 FROM work WHERE kind = $1 AND class >= 0 AND class = $2 AND due_at <= (SELECT now FROM clock) \
      AND due_at > (SELECT now FROM clock) - $4 \
      AND COALESCE(lease_until, 0) <= (SELECT now FROM clock) ORDER BY due_at DESC LIMIT 1 OFFSET $5"
 );

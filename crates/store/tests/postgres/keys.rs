@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aldis_domain::touch::WorkKind;
 use aldis_store::{
-    Append, Claimed, Clock, Expected, Meta, Release, Settings, Store, WorkKey, WorkTouch,
+    Answer, Append, Claimed, Clock, Expected, Meta, Release, Settings, Store, WorkKey, WorkTouch,
 };
 use aldis_test_servers::postgres;
 use futures_util::future::join_all;
@@ -83,6 +83,57 @@ async fn a_claim_does_not_pass_by_all_that_was_claimed_before() {
     let last = 2 * ITEMS;
     let most = ITEMS / AT_ONCE * (PASSED + AT_ONCE) * 2 + last;
     assert!(read < most, "entries that claims read: {read}");
+}
+
+/// What is written under a lease that ends with it.
+fn last_word(claimed: &Claimed) -> Append {
+    Append {
+        fence: Some(claimed.fence()),
+        finished: vec![claimed.key.clone()],
+        ..append(&format!("change-{}", claimed.key.key), Expected::NoStream)
+    }
+}
+
+#[tokio::test]
+async fn a_plan_made_for_little_work_finds_each_item_by_its_key_where_much_waits() {
+    let bench = Clocked::new().await;
+    postgres().sql(name(&bench.url), "ALTER TABLE work SET (autovacuum_enabled = off)");
+    let make = async |items: std::ops::Range<usize>| {
+        let keys = items.map(|item| WorkKey::new(WorkKind::Plan, format!("{item:04}")));
+        let touches = keys.map(|key| WorkTouch::now(key, 0)).collect();
+        let touched = Append { touches, ..Append::new(Meta::from_source("test")) };
+        bench.store.append(touched).await.unwrap();
+    };
+    let take = async || {
+        let taken = bench.claim(AT_ONCE).await;
+        let appended = taken.iter().map(|claimed| bench.store.append(last_word(claimed)));
+        for answer in join_all(appended).await {
+            assert!(matches!(answer.unwrap(), Answer::Appended { .. }));
+        }
+        taken.len()
+    };
+    let touches = vec![WorkTouch::now(WorkKey::new(WorkKind::Note, "a"), 0)];
+    let touched = Append { touches, ..Append::new(Meta::from_source("test")) };
+    bench.store.append(touched).await.unwrap();
+    for item in 0..UNTIL_SETTLED {
+        // The server plans anew, and knows that there is next to nothing.
+        postgres().sql(name(&bench.url), "VACUUM ANALYZE work");
+        make(item..item + 1).await;
+        assert_eq!(take().await, 1);
+    }
+    make(UNTIL_SETTLED..UNTIL_SETTLED + ITEMS).await;
+    let rounds = ITEMS / AT_ONCE / 4;
+    for _ in 0..rounds {
+        assert_eq!(take().await, AT_ONCE);
+    }
+    bench.store.close().await;
+    ended(&bench.url);
+    let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'work_pkey'";
+    let read: usize = postgres().sql(name(&bench.url), read).parse().unwrap();
+    // One to make it, one to see that its lease is held, one to delete it, and one for each that a claim
+    // looks for when the other index does not lead there.
+    let most = 4 * (ITEMS + UNTIL_SETTLED);
+    assert!(read < most, "entries by key that were read: {read}");
 }
 
 struct Clocked {
