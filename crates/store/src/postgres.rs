@@ -39,9 +39,10 @@ use writer::{Told, Writer};
 /// Of connections of processes that write: their statements find rows by keys, whatever the tables
 /// hold. To plan those anew each time takes longer than to execute them, and a plan that was made while a
 /// table was empty must be good when it is full.
-const BY_KEY: [(&str, &str); 5] = [
+const BY_KEY: [(&str, &str); 6] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
@@ -217,6 +218,7 @@ fn known() -> Migrator {
         4 "beside_the_log",
         5 "runners",
         6 "work_by_key_alone",
+        7 "work_by_urgency_alone",
     )
 }
 

@@ -190,7 +190,7 @@ macro_rules! search {
         concat!(
             "(SELECT found.* FROM clock, unnest($2::bigint[]) WITH ORDINALITY AS searched(since, number) \
              CROSS JOIN LATERAL (SELECT ctid AS spot, class, due_at, made, lease_until, lease_epoch FROM work \
-               WHERE kind = $1 AND class >= 0 AND class = number - 1 AND ",
+               WHERE kind || '' = $1 AND class = number - 1 AND ",
             $since,
             "due_at <= now AND (lease_until IS NULL OR lease_until <= now) \
                ORDER BY due_at, made LIMIT $3 + 1 FOR UPDATE OF work SKIP LOCKED) AS found",
@@ -216,7 +216,7 @@ pub(super) const CLAIM: &str = concat!(
        count(*) OVER () > $3 AS more FROM due), leased AS (",
     lease!("taken.place <= $3"),
     ") SELECT * FROM leased UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-       (SELECT MIN(GREATEST(lease_until, due_at)) FROM work WHERE kind = $1 AND class < cardinality($2)) - now, \
+       (SELECT MIN(GREATEST(lease_until, due_at)) FROM work WHERE kind || '' = $1 AND class < cardinality($2)) - now, \
        now, NULL, NULL, NULL, NULL, $7 FROM clock WHERE NOT EXISTS (SELECT FROM leased)"
 );
 /// Leases one row, if it is due.
@@ -262,14 +262,14 @@ pub(super) const RELEASE_DONE: &str = concat!(
 pub(super) const NEXT_DUE: &str = concat!(
     "SELECT MIN(GREATEST(lease_until, due_at)) - ",
     now!("$3"),
-    " FROM work WHERE kind = $1 AND class <= $2"
+    " FROM work WHERE kind || '' = $1 AND class <= $2"
 );
 /// Whether more than so many became due lately and wait. The newest come first: behind them is what
 /// was taken.
 pub(super) const CROWDS: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$3"),
-    " AS now) SELECT 1 FROM work WHERE kind = $1 AND class >= 0 AND class = $2 AND due_at <= (SELECT now FROM clock) \
+    " AS now) SELECT 1 FROM work WHERE kind || '' = $1 AND class = $2 AND due_at <= (SELECT now FROM clock) \
      AND due_at > (SELECT now FROM clock) - $4 \
      AND COALESCE(lease_until, 0) <= (SELECT now FROM clock) ORDER BY due_at DESC LIMIT 1 OFFSET $5"
 );

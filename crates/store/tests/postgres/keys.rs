@@ -128,7 +128,8 @@ async fn a_plan_made_for_little_work_finds_each_item_by_its_key_where_much_waits
     }
     bench.store.close().await;
     ended(&bench.url);
-    let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'work_pkey'";
+    let read = "SELECT idx_tup_read + seq_tup_read FROM pg_stat_user_indexes \
+         JOIN pg_stat_user_tables USING (relid) WHERE indexrelname = 'work_pkey'";
     let read: usize = postgres().sql(name(&bench.url), read).parse().unwrap();
     // One to make it, one to see that its lease is held, one to delete it, and one for each that a claim
     // looks for when the other index does not lead there.
