@@ -99,7 +99,8 @@ pub(super) const WRITTEN: &str = ", written AS (INSERT INTO events (position, ev
 pub(super) const KEPT: &str = ", kept AS (INSERT INTO payloads (position, bytes, received_at) \
      SELECT position, bytes, $1 FROM unnest($2::bigint[], $3::bytea[]) AS p(position, bytes) \
      WHERE EXISTS (SELECT FROM moved))";
-/// Whoever extends a lease in this very moment keeps the row until that lease runs out.
+/// A row that is extended or touched in this very moment may stay until its lease runs out. Whoever claims
+/// it then finds its work done.
 pub(super) const OVER: &str = ", over AS (DELETE FROM work \
      USING unnest($1::text[], $2::text[]) AS wanted(kind, key) \
      CROSS JOIN LATERAL (SELECT ctid AS spot FROM work AS known WHERE known.kind = wanted.kind \
@@ -202,8 +203,8 @@ macro_rules! search {
 
 /// Leases the due rows of a kind, and tells whether there was one more. Each class is searched from a
 /// time of its own, one after the other until there is enough; if nothing is found and `$7` says so, once
-/// more from its beginning. If there is nothing at all, the only row tells in how many milliseconds
-/// something will be due.
+/// more from its beginning. If nothing is leased, the only row tells in how many milliseconds something
+/// will be due.
 pub(super) const CLAIM: &str = concat!(
     "WITH clock AS (SELECT ",
     now!("$5"),
@@ -217,7 +218,8 @@ pub(super) const CLAIM: &str = concat!(
     lease!("taken.place <= $3"),
     ") SELECT * FROM leased UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
        (SELECT MIN(GREATEST(lease_until, due_at)) FROM work WHERE kind || '' = $1 AND class < cardinality($2)) - now, \
-       now, NULL, NULL, NULL, NULL, $7 FROM clock WHERE NOT EXISTS (SELECT FROM leased)"
+       now, NULL, NULL, NULL, NULL, $7 AND NOT EXISTS (SELECT FROM since) \
+       FROM clock WHERE NOT EXISTS (SELECT FROM leased)"
 );
 /// Leases one row, if it is due.
 pub(super) const CLAIM_KEY: &str = concat!(

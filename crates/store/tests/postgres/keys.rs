@@ -1,6 +1,6 @@
 //! What is read while the bot works is found by its keys.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aldis_domain::touch::WorkKind;
 use aldis_store::{
@@ -146,7 +146,11 @@ struct Clocked {
 
 impl Clocked {
     async fn new() -> Self {
-        let (dir, url) = (tempfile::tempdir().unwrap(), postgres().database());
+        Self::on(postgres().database()).await
+    }
+
+    async fn on(url: String) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual();
         let settings = Settings { clock: clock.clone(), ..settings(&dir, &url) };
         Self { url, clock, store: Store::open(&settings).await.unwrap(), _dir: dir }
@@ -192,6 +196,47 @@ async fn what_was_committed_late_is_found() {
         }
     };
     assert_eq!(keys(&found), ["late"]);
+}
+
+/// Lists of numbers in statements wait for a lock, so that a claim can be held up behind its beginning.
+const HELD_UP: &str = "CREATE FUNCTION public.unnest(bigint[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$ \
+     BEGIN PERFORM pg_advisory_lock_shared(1); PERFORM pg_advisory_unlock_shared(1); \
+     RETURN QUERY SELECT pg_catalog.unnest($1); END $$";
+/// For so long nobody looks again where there was nothing.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+#[tokio::test]
+async fn a_claim_that_lost_what_it_found_does_not_hide_what_was_committed_late() {
+    let url = postgres().database();
+    let database = name(&url).to_owned();
+    postgres().sql(&database, HELD_UP);
+    let first = format!("ALTER DATABASE {database} SET search_path = public, pg_catalog");
+    postgres().sql(&database, &first);
+    let bench = Clocked::on(url).await;
+    bench.move_on("a", 0).await;
+    let begun = Instant::now();
+    bench.touch("b", 0).await;
+    let late = "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
+         SELECT kind, 'late', class, due_at - 9000, 1, 0, 0 FROM work WHERE key = 'b'";
+    postgres().sql(&database, late);
+    let mut holding = sqlx::PgConnection::connect(&bench.url).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(1)").execute(&mut holding).await.unwrap();
+    let touched = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        while begun.elapsed() < LOOK_AGAIN || asked(&mut holding, waiting).await == 0 {}
+        let touch = "UPDATE work SET revision = revision + 1 WHERE key = 'b'";
+        for statement in [touch, "SELECT pg_advisory_unlock(1)"] {
+            sqlx::query(statement).execute(&mut holding).await.unwrap();
+        }
+    };
+    let (lost, ()) = tokio::join!(bench.claim(9), touched);
+    assert!(lost.is_empty(), "b was touched between the beginning and the lock: {lost:?}");
+    assert_eq!(keys(&bench.claim(9).await), ["b"]);
+    assert_eq!(keys(&bench.claim(9).await), ["late"]);
+}
+
+async fn asked(connection: &mut sqlx::PgConnection, number: &'static str) -> i64 {
+    sqlx::query_scalar(number).fetch_one(connection).await.unwrap()
 }
 
 #[tokio::test]
