@@ -77,7 +77,10 @@ impl Feedback {
         let mut views = HashMap::new();
         if claimed.len() > 1 {
             // What cannot be read now is read, and put off, one by one.
-            views = self.views(&claimed).await.unwrap_or_default();
+            views = self.views(&claimed).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "commits are read one by one");
+                HashMap::new()
+            });
         }
         let taken = claimed.iter().map(|claimed| self.take(claimed, views.remove(&claimed.key)));
         let taken = join_all(taken).await;
