@@ -1,5 +1,5 @@
-//! The migrations of both engines: forward only, the same numbers in either folder for the same
-//! reason.
+//! The migrations of both engines: forward only, and each engine counts its own. Those of a folder are
+//! listed where they are used; `tests/moving/older.rs` fails if one is not.
 
 /// `migrator!("sqlite", 1 "log", …)`: the files `migrations/<engine>/000<number>_<name>.sql`.
 macro_rules! migrator {
