@@ -209,7 +209,7 @@ fn pool(options: PgConnectOptions, most: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-fn known() -> Migrator {
+pub(crate) fn known() -> Migrator {
     migrator!(
         "postgres",
         1 "log",

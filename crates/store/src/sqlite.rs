@@ -128,7 +128,7 @@ async fn migrated(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteC
     make_private(path).map_err(|e| files(path, &e))?;
     let connecting = options.clone().journal_mode(SqliteJournalMode::Wal);
     let mut connection = connecting.connect().await.map_err(|e| not_a_database(path, e))?;
-    migrations().run(&mut connection).await.map_err(|e| from_migration(path, e))?;
+    known().run(&mut connection).await.map_err(|e| from_migration(path, e))?;
     Ok(connection)
 }
 
@@ -176,7 +176,7 @@ fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-fn migrations() -> Migrator {
+pub(crate) fn known() -> Migrator {
     migrator!(
         "sqlite",
         1 "log",
@@ -192,7 +192,7 @@ fn migrations() -> Migrator {
 
 /// What [`Migrator::run`] checks, without writing.
 async fn check_migrations(path: &Path, connection: &mut SqliteConnection) -> Result<()> {
-    let known = migrations();
+    let known = known();
     let applied = connection
         .list_applied_migrations(&known.table_name)
         .await
