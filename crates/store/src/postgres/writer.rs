@@ -59,20 +59,6 @@ pub(super) struct Told {
     pub(super) failpoint: Option<Failpoint>,
 }
 
-impl Told {
-    /// From now on the log can be read up to here; nobody is woken yet.
-    fn reach(&self, position: Position) {
-        self.positions.send_if_modified(|reached| {
-            *reached = position;
-            false
-        });
-    }
-
-    fn wake_followers(&self) {
-        self.positions.send_if_modified(|_| true);
-    }
-}
-
 impl Writer {
     pub(super) fn start(options: PgConnectOptions, clock: Clock, told: Told, news: News) -> Self {
         let (commands, queue) = mpsc::channel(QUEUE);
@@ -288,7 +274,7 @@ impl Task {
     fn answer(&self, group: Vec<WaitingAppend>, events: &[Envelope]) {
         self.strike(Moment::After, events);
         if let Some(last) = events.last() {
-            self.told.reach(last.position);
+            self.told.positions.send_replace(last.position);
         }
         let mut touched = Vec::new();
         for WaitingAppend { ready, answer, reply } in group {
@@ -300,9 +286,6 @@ impl Task {
         }
         if !touched.is_empty() {
             self.told.bells.send_modify(|bells| touched.iter().for_each(|it| bells.ring(it)));
-        }
-        if !events.is_empty() {
-            self.told.wake_followers();
         }
     }
 

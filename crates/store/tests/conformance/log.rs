@@ -91,25 +91,6 @@ async fn a_reader_that_follows_16_writers_misses_nothing() {
 }
 
 #[tokio::test]
-async fn who_appends_hears_of_it_before_those_who_follow_the_log() {
-    let bench = Bench::new().await;
-    let mut log = bench.store.subscribe();
-    let (told, mut order) = tokio::sync::mpsc::unbounded_channel();
-    let follower = told.clone();
-    tokio::spawn(async move {
-        log.changed().await.unwrap();
-        follower.send("follower").unwrap();
-    });
-    let store = bench.store.clone();
-    tokio::spawn(async move {
-        last(&store.append(append("change-a", Expected::NoStream, 1)).await.unwrap());
-        assert_eq!(*store.subscribe().borrow(), 1);
-        told.send("writer").unwrap();
-    });
-    assert_eq!([order.recv().await, order.recv().await], [Some("writer"), Some("follower")]);
-}
-
-#[tokio::test]
 async fn a_repeated_append_is_seen_and_not_doubled() {
     let bench = Bench::new().await;
     let new = append("change-a", Expected::NoStream, 2);

@@ -68,15 +68,12 @@ fn wait(mut flush: Flush, groups: &mpsc::Receiver<Committed>, told: &Told) {
         }
         for Committed { group, events, head } in settled {
             told.strike(Moment::After, &events);
-            // Whoever is answered can read it; those who follow the log are woken behind them.
-            let mut has_grown = false;
-            told.positions.send_if_modified(|reached| {
-                has_grown = *reached != head;
-                *reached = head;
-                false
+            told.positions.send_if_modified(|told| {
+                let moved = *told != head;
+                *told = head;
+                moved
             });
             group.answer();
-            told.positions.send_if_modified(|_| has_grown);
         }
     }
 }
