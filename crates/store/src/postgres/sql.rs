@@ -99,8 +99,8 @@ pub(super) const WRITTEN: &str = ", written AS (INSERT INTO events (position, ev
 pub(super) const KEPT: &str = ", kept AS (INSERT INTO payloads (position, bytes, received_at) \
      SELECT position, bytes, $1 FROM unnest($2::bigint[], $3::bytea[]) AS p(position, bytes) \
      WHERE EXISTS (SELECT FROM moved))";
-/// A row that is extended or touched in this very moment may stay until its lease runs out. Whoever claims
-/// it then finds its work done.
+/// A row that is extended or touched in this very moment may stay until its lease runs out, and is looked
+/// at once more then.
 pub(super) const OVER: &str = ", over AS (DELETE FROM work \
      USING unnest($1::text[], $2::text[]) AS wanted(kind, key) \
      CROSS JOIN LATERAL (SELECT ctid AS spot FROM work AS known WHERE known.kind = wanted.kind \
@@ -185,6 +185,9 @@ macro_rules! lease {
         )
     };
 }
+
+// `kind || ''` is what the index by urgency begins with, and the index by key does not: which of the two
+// is read is not for the server to choose. See `docs/adr/0011-one-head-locked-first.md`.
 
 macro_rules! search {
     ($since:literal, $condition:literal) => {

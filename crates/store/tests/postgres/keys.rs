@@ -173,6 +173,15 @@ impl Clocked {
         self.touch(key, class).await;
         assert_eq!(keys(&self.claim(1).await), [key]);
     }
+
+    /// Makes an item that has been due for nine seconds longer than this one.
+    fn commit_late(&self, than: &str) {
+        let late = format!(
+            "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
+             SELECT kind, 'late', class, due_at - 9000, 1, 0, 0 FROM work WHERE key = '{than}'"
+        );
+        postgres().sql(name(&self.url), &late);
+    }
 }
 
 fn keys(claimed: &[Claimed]) -> Vec<&str> {
@@ -184,9 +193,7 @@ async fn what_was_committed_late_is_found() {
     let bench = Clocked::new().await;
     bench.move_on("a", 0).await;
     bench.touch("b", 0).await;
-    let late = "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
-         SELECT kind, 'late', class, due_at - 9000, 1, 0, 0 FROM work WHERE key = 'b'";
-    postgres().sql(name(&bench.url), late);
+    bench.commit_late("b");
     assert_eq!(keys(&bench.claim(9).await), ["b"], "where the last one found something");
     let found = loop {
         // Nothing else is due, and where there was nothing just now nobody looks again at once.
@@ -210,15 +217,13 @@ async fn a_claim_that_lost_what_it_found_does_not_hide_what_was_committed_late()
     let url = postgres().database();
     let database = name(&url).to_owned();
     postgres().sql(&database, HELD_UP);
-    let first = format!("ALTER DATABASE {database} SET search_path = public, pg_catalog");
-    postgres().sql(&database, &first);
+    let ours_first = format!("ALTER DATABASE {database} SET search_path = public, pg_catalog");
+    postgres().sql(&database, &ours_first);
     let bench = Clocked::on(url).await;
     bench.move_on("a", 0).await;
     let begun = Instant::now();
     bench.touch("b", 0).await;
-    let late = "INSERT INTO work (kind, key, class, due_at, revision, lease_epoch, attempts) \
-         SELECT kind, 'late', class, due_at - 9000, 1, 0, 0 FROM work WHERE key = 'b'";
-    postgres().sql(&database, late);
+    bench.commit_late("b");
     let mut holding = sqlx::PgConnection::connect(&bench.url).await.unwrap();
     sqlx::query("SELECT pg_advisory_lock(1)").execute(&mut holding).await.unwrap();
     let touched = async {
